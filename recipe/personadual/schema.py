@@ -38,6 +38,11 @@ FREE = "free"
 # verl merges it into the reward function's ``extra_info`` under the same key.
 ROLLOUT_FIELD = "dual_grpo"
 
+# The agent loop's name in verl's registry, and the batch field by which its manager names the phase.
+AGENT_NAME = "dual_grpo_agent"
+PHASE = "dual_grpo_phase"
+TRAIN, VALIDATE = "train", "validate"
+
 # Data sources of the quickstart are this prefix and a condition, so that verl reports each condition by itself.
 QUICKSTART_SOURCE_PREFIX = "quickstart_"
 

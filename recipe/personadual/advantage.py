@@ -1,0 +1,227 @@
+"""DualGRPO's advantage: pure tensor maths, no verl.
+
+Dual-mode Group Relative Policy Optimization samples every prompt in every mode and gives sample i, in mode m(i) of
+prompt group g, with scalar reward r_i and mean reward mu_m of mode m in the group,
+
+    A_intra(i) = r_i - mu_m(i)                                    how good the answer is, given its mode
+    A_inter(i) = mu_m(i) - mean over the group's other modes of mu   how good the mode is
+    A(i)       = c_intra * A_intra(i) + c_inter * A_inter(i)      over the group's std, if asked for
+
+    token t of sample i:  A(i) * (alpha if t is a token of the mode's prefix else 1) * response_mask
+
+Sources: PersonaDual (arXiv 2601.08679); docs/method.md says what the paper fixes and what is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+
+CREDIT = ("shared", "decoupled")
+PREFIX_SCOPE = ("all", "deciding")
+STD_SCOPE = ("group", "mode")
+
+
+class AdvantageTerms(NamedTuple):
+    """Per row (B,), float64, already divided by the std where that is on.
+
+    ``intra`` of a row with an invalid mode is r - mean of its group, its ``inter`` is 0. ``mode_gap`` is the
+    unscaled inter term, in units of reward. ``mode_means`` is (groups, K) with NaN for a mode the group lacks;
+    ``group_index`` (B,) points into it.
+    """
+
+    intra: torch.Tensor
+    inter: torch.Tensor
+    mode_gap: torch.Tensor
+    mode_means: torch.Tensor
+    group_index: torch.Tensor
+
+
+def index_groups(groups: Sequence[Any] | torch.Tensor) -> torch.Tensor:
+    """Number the groups: any hashables (B,) or an integer tensor (B,) to ids 0 .. n_groups - 1, int64 (B,)."""
+    if isinstance(groups, torch.Tensor):
+        return torch.unique(groups, return_inverse=True)[1]
+    codes, _ = pd.factorize(pd.Series(list(groups), dtype=object))
+    return torch.from_numpy(codes.astype("int64"))
+
+
+def dual_grpo_terms(
+    rewards: torch.Tensor,
+    modes: torch.Tensor,
+    groups: Sequence[Any] | torch.Tensor,
+    *,
+    norm_by_std: bool = True,
+    std_scope: str = "group",
+    epsilon: float = 1e-6,
+) -> AdvantageTerms:
+    """Intra and inter terms of every row, grouped by (group, mode) and never by row position.
+
+    Degenerate cases: a mode that has one sample in the group has intra 0 there; a group in which only one mode is
+    present has inter 0; with three or more modes the absent ones are left out of the mean of the others; rows with a
+    negative mode (invalid) count in the group's mean and std but in no mode's mean; a group of one row is all 0.
+
+    Args: as ``dual_grpo_advantage``.
+    """
+    device = rewards.device
+    group = index_groups(groups).to(device)
+    if group.numel() == 0:
+        empty = rewards.double()
+        return AdvantageTerms(empty, empty, empty, empty.new_zeros(0, 0), group)
+    n_groups = int(group.max()) + 1
+    n_modes = max(int(modes.max()) + 1, 1)
+    r = rewards.double()
+    valid = modes >= 0
+    # Invalid rows go to a spare last column that is cut off again.
+    cell = group * (n_modes + 1) + torch.where(valid, modes, n_modes)
+
+    def per_cell(values: torch.Tensor) -> torch.Tensor:
+        flat = torch.zeros(n_groups * (n_modes + 1), dtype=torch.float64, device=device)
+        return flat.index_add_(0, cell, values).view(n_groups, n_modes + 1)
+
+    counts, sums = per_cell(torch.ones_like(r)), per_cell(r)
+    group_mean = sums.sum(1) / counts.sum(1)
+    counts, sums = counts[:, :n_modes], sums[:, :n_modes]
+    present = counts > 0
+    means = torch.where(present, sums / counts.clamp(min=1), 0.0)
+    n_present = present.sum(1, keepdim=True)
+    others = (means.sum(1, keepdim=True) - means) / (n_present - 1).clamp(min=1)
+    gaps = torch.where(present & (n_present > 1), means - others, 0.0)
+
+    column = modes.clamp(min=0)
+    own_mean = torch.where(valid, means[group, column], group_mean[group])
+    intra = r - own_mean
+    mode_gap = torch.where(valid, gaps[group, column], 0.0)
+    inter = mode_gap
+    if norm_by_std:
+        scale = _sample_std(r, group, n_groups, group_mean[group]) + epsilon
+        inter = inter / scale
+        if std_scope == "mode":
+            mode_scale = _sample_std(r, cell, n_groups * (n_modes + 1), own_mean) + epsilon
+            size = torch.bincount(cell, minlength=n_groups * (n_modes + 1))[cell]
+            scale = torch.where(valid & (size > 1), mode_scale, scale)
+        intra = intra / scale
+    mode_means = torch.where(present, means, float("nan"))
+    return AdvantageTerms(intra, inter, mode_gap, mode_means, group)
+
+
+def _sample_std(values: torch.Tensor, cell: torch.Tensor, n_cells: int, centre: torch.Tensor) -> torch.Tensor:
+    """Std of each row's cell with n - 1 in the denominator (as verl's GRPO), (B,); 1 for a cell of one row."""
+    squares = torch.zeros(n_cells, dtype=values.dtype, device=values.device)
+    squares.index_add_(0, cell, (values - centre) ** 2)
+    count = torch.bincount(cell, minlength=n_cells)
+    std = torch.sqrt(squares / (count - 1).clamp(min=1))
+    return torch.where(count > 1, std, 1.0)[cell]
+
+
+def prefix_columns(prefix_lengths: torch.Tensor, width: int) -> torch.Tensor:
+    """(B, T) bool: the columns of each row's prefix. Responses are right-padded, so a prefix is at the left."""
+    return torch.arange(width, device=prefix_lengths.device)[None, :] < prefix_lengths[:, None]
+
+
+def dual_grpo_advantage(
+    rewards: torch.Tensor,
+    modes: torch.Tensor,
+    groups: Sequence[Any] | torch.Tensor,
+    prefix_lengths: torch.Tensor,
+    response_mask: torch.Tensor,
+    *,
+    intra_coef: float = 1.0,
+    inter_coef: float = 1.0,
+    prefix_weight: float = 2.0,
+    norm_by_std: bool = True,
+    std_scope: str = "group",
+    credit: str = "shared",
+    prefix_scope: str = "all",
+    deciding_position: int | None = None,
+    normalize_prefix_length: bool = False,
+    epsilon: float = 1e-6,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token-level DualGRPO advantages and, for logging, the same without the prefix weight.
+
+    With equal halves, ``intra_coef=1``, ``inter_coef=0.5``, ``prefix_weight=1`` this is GRPO; the paper counts the
+    gap between the modes in full.
+
+    Args:
+        rewards: (B,) float, the scalar reward of each sample.
+        modes: (B,) int, 0 .. K - 1; -1 for a response without a mode's tag.
+        groups: (B,) hashables or integer tensor, equal for the samples of one prompt.
+        prefix_lengths: (B,) int, tokens of the mode's prefix at the start of the response; 0 for none.
+        response_mask: (B, T) 1 for tokens that are trained, right-padded.
+        credit: ``shared``: every token gets A (the paper). ``decoupled``: prefix tokens get c_inter * A_inter and
+            body tokens c_intra * A_intra, so that each action has its own advantage.
+        prefix_scope: ``all`` tokens of the prefix (the paper), or the ``deciding`` one alone, the column
+            ``deciding_position``; the prefix's other tokens, which the modes share, then get nothing.
+        normalize_prefix_length: divide the weight by the number of tokens it falls on, so that a mode with a longer
+            tag is not learnt faster; the whole prefix then weighs as much as ``prefix_weight`` body tokens.
+        std_scope: ``group``: one std over all the group's rows, so that both terms keep their proportion;
+            ``mode``: the intra term is divided by its own mode's std instead (by the group's for a lone sample).
+
+    Returns:
+        advantages (B, T) and returns (B, T), dtype of ``rewards``, 0 where ``response_mask`` is 0. ``returns`` is A
+        on every token, whatever ``credit`` and ``prefix_weight`` are.
+
+    Raises:
+        ValueError: shapes that do not fit, a reward that is not finite, a prefix longer than the response tensor,
+            or an option that does not exist.
+    """
+    _check_inputs(rewards, modes, groups, prefix_lengths, response_mask)
+    _check_option("credit", credit, CREDIT)
+    _check_option("prefix_scope", prefix_scope, PREFIX_SCOPE)
+    _check_option("std_scope", std_scope, STD_SCOPE)
+    if prefix_scope == "deciding" and deciding_position is None:
+        raise ValueError("prefix_scope='deciding' needs deciding_position, the column at which the prefixes differ")
+
+    terms = dual_grpo_terms(rewards, modes, groups, norm_by_std=norm_by_std, std_scope=std_scope, epsilon=epsilon)
+    invalid = modes < 0
+    # An invalid row has no mode to share credit with: its plain r - group mean is not scaled by the coefficients.
+    intra = torch.where(invalid, terms.intra, intra_coef * terms.intra)[:, None]
+    inter = (inter_coef * terms.inter)[:, None]
+
+    mask = response_mask.to(terms.intra.dtype)
+    prefix = prefix_columns(prefix_lengths, response_mask.shape[1])
+    credited = prefix
+    if prefix_scope == "deciding":
+        columns = torch.arange(response_mask.shape[1], device=prefix.device)[None, :]
+        credited = prefix & (columns == deciding_position)
+    weight = torch.full_like(mask, float(prefix_weight))
+    if normalize_prefix_length:
+        weight = weight / credited.sum(1, keepdim=True).clamp(min=1)
+
+    prefix_value = intra + inter if credit == "shared" else inter
+    body_value = intra + inter if credit == "shared" else intra
+    advantages = torch.where(prefix, torch.where(credited, weight * prefix_value, 0.0), body_value) * mask
+    returns = (intra + inter) * mask
+    return advantages.to(rewards.dtype), returns.to(rewards.dtype)
+
+
+def _check_option(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name}={value!r} does not exist; it is one of {', '.join(known)}")
+
+
+def _check_inputs(
+    rewards: torch.Tensor,
+    modes: torch.Tensor,
+    groups: Sequence[Any] | torch.Tensor,
+    prefix_lengths: torch.Tensor,
+    response_mask: torch.Tensor,
+) -> None:
+    if rewards.dim() != 1 or response_mask.dim() != 2:
+        raise ValueError(
+            f"rewards must be (B,) and response_mask (B, T), found {tuple(rewards.shape)} and "
+            f"{tuple(response_mask.shape)}"
+        )
+    lengths = (len(rewards), len(modes), len(groups), len(prefix_lengths), len(response_mask))
+    if len(set(lengths)) != 1:
+        raise ValueError(f"rewards, modes, groups, prefix_lengths and response_mask differ in length: {lengths}")
+    finite = torch.isfinite(rewards)
+    if not bool(finite.all()):
+        row = int((~finite).nonzero()[0])
+        raise ValueError(f"reward of row {row} is {float(rewards[row])}; a reward must be a finite number")
+    if len(prefix_lengths) and int(prefix_lengths.max()) > response_mask.shape[1]:
+        raise ValueError(
+            f"a prefix of {int(prefix_lengths.max())} tokens does not fit in {response_mask.shape[1]} response tokens"
+        )

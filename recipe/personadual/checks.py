@@ -1,0 +1,125 @@
+"""What must hold before a model is loaded: each check says what was required, what was found and what to set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from personadual.settings import BLOCK, DualGRPOSettings
+
+logger = logging.getLogger(__name__)
+
+REWARD_PATH = "pkg://personadual.reward_fns"
+REWARD_MANAGERS = ("objective", "personalized", "dual_mode")
+MANAGER_CLASS = "personadual.rollout_manager.DualAgentLoopManager"
+
+
+class ConfigError(ValueError):
+    """A configuration under which DualGRPO could not run, or would not be DualGRPO."""
+
+
+def check_trainer_config(config: Any, settings: DualGRPOSettings) -> None:
+    """Combinations of verl's settings with ours, from the resolved trainer config alone.
+
+    Raises:
+        ConfigError: the first combination that cannot work.
+    """
+    rollout = config.actor_rollout_ref.rollout
+    agent = rollout.get("agent") or {}
+    if not agent.get("agent_loop_manager_class"):
+        raise ConfigError(
+            f"forced rollouts need actor_rollout_ref.rollout.agent.agent_loop_manager_class={MANAGER_CLASS}; it is not "
+            "set. With hydra: +actor_rollout_ref.rollout.agent.agent_loop_manager_class=... or +dual_grpo=default."
+        )
+    forced = [share for share in settings.rollout_shares()[:-1] if share > 0]
+    if config.algorithm.adv_estimator == "dual_grpo":
+        if rollout.n < 2 or (forced and rollout.n < len(forced)):
+            raise ConfigError(
+                f"actor_rollout_ref.rollout.n must give every mode a sample: at least {max(2, len(forced))}, found "
+                f"{rollout.n}; the paper uses 8"
+            )
+        if rollout.n < 2 * len(forced):
+            logger.warning(
+                "actor_rollout_ref.rollout.n=%s gives some mode one sample, whose intra advantage is 0; %s or more "
+                "compare samples inside every mode",
+                rollout.n,
+                2 * len(forced),
+            )
+    correction = config.algorithm.get("rollout_correction") or {}
+    if correction.get("bypass_mode", False) and settings.free_share < 1:
+        raise ConfigError(
+            "algorithm.rollout_correction.bypass_mode=True takes the rollout's log-probs as the old policy's, but a "
+            "forced prefix was not sampled and has none. Set bypass_mode=False (the actor recomputes old log-probs), or "
+            f"{BLOCK}.free_share=1"
+        )
+    policy_loss = config.actor_rollout_ref.actor.get("policy_loss") or {}
+    if policy_loss.get("loss_mode") == "geo_mean":
+        raise ConfigError(
+            "actor_rollout_ref.actor.policy_loss.loss_mode=geo_mean averages the advantage over a response, so prefix "
+            "tokens would lose theirs. Use vanilla (or another loss that takes advantages per token)."
+        )
+
+
+def check_response_length(config: Any, settings: DualGRPOSettings, prefixes: Sequence[Sequence[int]]) -> None:
+    """A forced prefix must leave room for an answer."""
+    longest = max(range(len(prefixes)), key=lambda index: len(prefixes[index]))
+    needed = len(prefixes[longest]) + 1
+    if config.data.max_response_length < needed:
+        raise ConfigError(
+            f"data.max_response_length={config.data.max_response_length} cannot hold the prefix of mode "
+            f"{settings.modes[longest].name!r} ({len(prefixes[longest])} tokens) and an answer; at least {needed} needed"
+        )
+
+
+def check_datasets(config: Any, settings: DualGRPOSettings, datasets: Mapping[str, Any]) -> None:
+    """Every data source has a grader, and every row that asks for a mode asks for a configured one.
+
+    Args:
+        datasets: config key of the files -> verl dataset (``RLHFDataset``; one without ``dataframe`` is not read).
+
+    Raises:
+        ConfigError: naming the key, the value and how to mend it.
+    """
+    for key, dataset in datasets.items():
+        frame = getattr(dataset, "dataframe", None)
+        if frame is None:
+            continue
+        columns = set(frame.column_names)
+        if "data_source" in columns and uses_our_reward(config):
+            _check_sources(config, key, sorted({str(source) for source in frame.unique("data_source")}))
+        if "extra_info" in columns:
+            _check_asked_modes(settings, key, frame["extra_info"])
+
+
+def uses_our_reward(config: Any) -> bool:
+    """Whether rewards come from ``personadual.reward_fns`` (by function or by reward manager)."""
+    function = config.reward.get("custom_reward_function") or {}
+    manager = config.reward.get("reward_manager") or {}
+    return function.get("path") == REWARD_PATH or (not function.get("path") and manager.get("name") in REWARD_MANAGERS)
+
+
+def _check_sources(config: Any, key: str, sources: list[str]) -> None:
+    from personadual.reward_fns import check_data_sources
+
+    if config.reward.reward_manager.get("name") in ("objective", "personalized"):
+        return  # these grade every source alike
+    function = config.reward.get("custom_reward_function") or {}
+    graders = (function.get("reward_kwargs") or {}).get("graders")
+    try:
+        check_data_sources(sources, graders)
+    except ValueError as error:
+        raise ConfigError(f"{key}: {error}") from None
+
+
+def _check_asked_modes(settings: DualGRPOSettings, key: str, extra_infos: Any) -> None:
+    from personadual import schema
+
+    known = (None, schema.FREE, *settings.modes.names)
+    for row, info in enumerate(extra_infos):
+        asked = (info or {}).get(schema.ASKED_MODE)
+        if asked not in known:
+            raise ConfigError(
+                f"{key}, row {row}: extra_info.{schema.ASKED_MODE} is {asked!r}; it must be {schema.FREE!r} or one of "
+                f"the modes {', '.join(settings.modes.names)}"
+            )

@@ -1,0 +1,164 @@
+"""What a training step and a validation say about the modes: pure functions of arrays, no verl.
+
+verl merges the mini-steps of a step by *substring* of the metric's name (verl/trainer/ppo/v1/utils.py,
+MetricsAggregator): one that contains max, min, sum or total is not averaged. So every name here ends in /mean and
+``metric_label`` keeps such words out of the part that comes from the data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from personadual.advantage import AdvantageTerms
+from personadual.estimator import RolloutRows
+from personadual.modes import INVALID_MODE, Modes
+
+TRAIN = "dual_grpo"
+VALIDATION = "val-dual"
+_AGGREGATION_WORDS = re.compile(r"max|min|sum|total", re.IGNORECASE)
+
+
+def metric_label(data_source: str) -> str:
+    """A data source as part of a metric's name: the words by which verl picks an aggregation get a dot inside."""
+    return _AGGREGATION_WORDS.sub(lambda found: f"{found.group()[0]}.{found.group()[1:]}", str(data_source))
+
+
+def training_metrics(
+    rows: RolloutRows,
+    terms: AdvantageTerms,
+    rewards: torch.Tensor,
+    old_log_probs: torch.Tensor | None,
+    data_sources: Sequence[str],
+    modes: Modes,
+    collapse_below: float,
+) -> dict[str, float]:
+    """Metrics of one batch, over all rows (``dual_grpo/...``) and per data source (``dual_grpo/<source>/...``).
+
+    Args:
+        rewards: (B,) float. old_log_probs: (B, T) of the actor at the rollout's temperature, or None.
+        data_sources: (B,) names. Padding rows are left out of everything.
+
+    Returns per scope, for each mode m: ``share_<m>``, ``reward_<m>``, ``win_<m>`` (share of groups in which m has the
+    highest mean reward; ties count for none), ``prob_<m>`` (probability of the deciding token of m's prefix, over
+    the rows forced into m); then ``share_invalid``, ``mode_gap`` (mean over groups of the best mode's mean reward
+    minus the worst's), ``intra_abs`` and ``inter_abs`` (mean absolute terms as used). Over all rows also
+    ``collapsed``: 1 if some mode's ``prob_`` is below ``collapse_below``.
+    """
+    table = _row_table(rows, terms, rewards, old_log_probs, data_sources)
+    table = table[~rows.padding.numpy()]
+    if table.empty:
+        return {}
+    metrics = _scope_metrics(table, terms.mode_means.numpy(), modes, f"{TRAIN}/")
+    for source, part in table.groupby("source", sort=True):
+        metrics |= _scope_metrics(part, terms.mode_means.numpy(), modes, f"{TRAIN}/{metric_label(str(source))}/")
+    probabilities = [metrics.get(f"{TRAIN}/prob_{name}/mean") for name in modes.names]
+    if any(p is not None for p in probabilities):
+        metrics[f"{TRAIN}/collapsed/mean"] = float(any(p is not None and p < collapse_below for p in probabilities))
+    return metrics
+
+
+def _row_table(
+    rows: RolloutRows,
+    terms: AdvantageTerms,
+    rewards: torch.Tensor,
+    old_log_probs: torch.Tensor | None,
+    data_sources: Sequence[str],
+) -> pd.DataFrame:
+    deciding = np.full(len(rewards), np.nan)
+    if old_log_probs is not None and rows.deciding_position < old_log_probs.shape[1]:
+        has_prefix = (rows.forced & (rows.prefix_lengths > rows.deciding_position)).numpy()
+        values = old_log_probs[:, rows.deciding_position].double().exp().numpy()
+        deciding = np.where(has_prefix, values, np.nan)
+    return pd.DataFrame(
+        {
+            "mode": rows.modes.numpy(),
+            "reward": rewards.double().numpy(),
+            "intra": terms.intra.abs().numpy(),
+            "inter": terms.inter.abs().numpy(),
+            "group": terms.group_index.numpy(),
+            "prob": deciding,
+            "source": np.asarray(data_sources, dtype=object),
+        }
+    )
+
+
+def _scope_metrics(table: pd.DataFrame, mode_means: np.ndarray, modes: Modes, scope: str) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    group_means = mode_means[table["group"].unique()]
+    complete = group_means[~np.isnan(group_means).any(axis=1)] if group_means.size else group_means
+    for index, name in enumerate(modes.names):
+        part = table[table["mode"] == index]
+        metrics[f"{scope}share_{name}/mean"] = len(part) / len(table)
+        if len(part):
+            metrics[f"{scope}reward_{name}/mean"] = float(part["reward"].mean())
+        if part["prob"].notna().any():
+            metrics[f"{scope}prob_{name}/mean"] = float(part["prob"].mean())
+        if len(complete) and complete.shape[1] == len(modes):
+            rest = np.delete(complete, index, axis=1)
+            metrics[f"{scope}win_{name}/mean"] = float((complete[:, index] > rest.max(axis=1)).mean())
+    metrics[f"{scope}share_invalid/mean"] = float((table["mode"] == INVALID_MODE).mean())
+    if len(complete) and complete.shape[1] == len(modes):
+        metrics[f"{scope}mode_gap/mean"] = float((complete.max(axis=1) - complete.min(axis=1)).mean())
+    metrics[f"{scope}intra_abs/mean"] = float(table["intra"].mean())
+    metrics[f"{scope}inter_abs/mean"] = float(table["inter"].mean())
+    return metrics
+
+
+def validation_metrics(
+    data_sources: Sequence[str],
+    items: Sequence[int],
+    asked: Sequence[int],
+    chosen: Sequence[int],
+    acc: Sequence[float],
+    modes: Modes,
+) -> dict[str, float]:
+    """Mode metrics of a validation run, per data source under ``val-dual/<source>/``.
+
+    Args (one entry per sample): ``items``: rows with the same item ask the same prompt; -1 for none. ``asked``: index
+    of the mode the row was forced into, -1 for a free choice. ``chosen``: index of the response's mode, -1 invalid.
+
+    Returns: ``acc_free``, ``acc_forced_<m>``, ``share_<m>`` and ``share_invalid`` of the free samples; and for items
+    that were asked freely and in every mode, with a_m the item's mean accuracy forced into m:
+    ``hybrid_accuracy`` = share of free samples whose mode has a_m = max a (invalid counts as wrong, a tie as right),
+    ``regret`` = mean of max_m a_m - accuracy of the free samples.
+    """
+    table = pd.DataFrame({"source": data_sources, "item": items, "asked": asked, "chosen": chosen, "acc": acc})
+    metrics: dict[str, float] = {}
+    for source, part in table.groupby("source", sort=True):
+        scope = f"{VALIDATION}/{source}/"
+        free = part[part["asked"] == INVALID_MODE]
+        if len(free):
+            metrics[f"{scope}acc_free/mean"] = float(free["acc"].mean())
+            for index, name in enumerate(modes.names):
+                metrics[f"{scope}share_{name}/mean"] = float((free["chosen"] == index).mean())
+            metrics[f"{scope}share_invalid/mean"] = float((free["chosen"] == INVALID_MODE).mean())
+        forced = part[(part["asked"] >= 0) & (part["item"] >= 0)]
+        for index, name in enumerate(modes.names):
+            own = part[part["asked"] == index]
+            if len(own):
+                metrics[f"{scope}acc_forced_{name}/mean"] = float(own["acc"].mean())
+        by_mode = forced.pivot_table(index="item", columns="asked", values="acc", aggfunc="mean")
+        if by_mode.shape[1] == len(modes):
+            metrics |= _choice_metrics(free, by_mode.dropna(), scope)
+    return metrics
+
+
+def _choice_metrics(free: pd.DataFrame, by_mode: pd.DataFrame, scope: str) -> dict[str, float]:
+    known = free[free["item"].isin(by_mode.index)]
+    if known.empty:
+        return {}
+    accuracy = by_mode.loc[known["item"]].to_numpy()
+    best = accuracy.max(axis=1)
+    chosen = known["chosen"].to_numpy()
+    of_choice = accuracy[np.arange(len(known)), np.maximum(chosen, 0)]
+    right = (chosen >= 0) & (of_choice == best)
+    regret = best - known["acc"].to_numpy(dtype=float)
+    return {
+        f"{scope}hybrid_accuracy/mean": float(right.mean()),
+        f"{scope}regret/mean": float(regret.mean()),
+    }

@@ -1,0 +1,69 @@
+"""Forces a prefix on a rollout: a proxy around verl's LLM client, and how to find a prefix in a response."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from personadual.modes import INVALID_MODE, Modes, parse_mode
+
+
+class ForcedPrefixClient:
+    """LLM client whose first ``generate`` continues ``prefix_ids`` as if the model had written them.
+
+    The prefix goes to the engine behind the prompt (so that the engine's prefix cache still serves the prompt) and
+    comes back at the head of the response; it costs response tokens, never the response's tail. Further calls, of an
+    agent loop with several turns, pass through. All other attributes are those of the wrapped client.
+    """
+
+    def __init__(self, client: Any, prefix_ids: Sequence[int], response_length: int):
+        self._client = client
+        self._prefix_ids = list(prefix_ids)
+        self._response_length = response_length
+        self._pending = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def generate(self, *, prompt_ids: list[int], sampling_params: dict[str, Any], **kwargs: Any) -> Any:
+        if not self._pending:
+            return await self._client.generate(prompt_ids=prompt_ids, sampling_params=sampling_params, **kwargs)
+        self._pending = False
+        # verl shares one dict between the sessions of a prompt (agent_loop_tq.py, _run_prompt): never write to it.
+        params = dict(sampling_params)
+        params["max_tokens"] = self._response_length - len(self._prefix_ids)
+        output = await self._client.generate(
+            prompt_ids=list(prompt_ids) + self._prefix_ids, sampling_params=params, **kwargs
+        )
+        generated = list(output.token_ids)
+        if params.get("logprobs"):
+            # Placeholder, of full length also for an aborted request: the trainer puts the actor's own log-probs
+            # here, since a teacher-forced token has no rollout probability (trainer.py, _compute_old_log_prob).
+            output.log_probs = [0.0] * len(self._prefix_ids) + list(output.log_probs or [])
+        output.token_ids = self._prefix_ids + generated
+        return output
+
+
+def locate_mode(
+    response_ids: Sequence[int], tokenizer: Any, modes: Modes, prefixes: Sequence[Sequence[int]]
+) -> tuple[int, int]:
+    """Mode of a freely written response and the number of its tokens that spell the mode's prefix.
+
+    Returns (``INVALID_MODE``, 0) where no tag stands at the very start.
+    """
+    for index, prefix in enumerate(prefixes):
+        if list(response_ids[: len(prefix)]) == list(prefix):
+            return index, len(prefix)
+    # The same text in other tokens, which the model may well write. A tag is short: its characters bound its tokens.
+    longest = max(len(mode.prefix) for mode in modes)
+    head = list(response_ids[: longest + 1])
+    text = tokenizer.decode(head, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    parsed = parse_mode(text, modes)
+    if parsed.index == INVALID_MODE:
+        return INVALID_MODE, 0
+    wanted = modes[parsed.index].prefix
+    for length in range(1, len(head) + 1):
+        spelled = tokenizer.decode(head[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        if spelled.startswith(wanted):
+            return parsed.index, length
+    return parsed.index, len(head)

@@ -1,0 +1,105 @@
+"""The keys of ``algorithm.dual_grpo``: one documented field per knob, the paper's value as default.
+
+verl hands the estimator a plain DictConfig and checks nothing below ``algorithm``, so the block is read here, once,
+when the trainer starts: an unknown key or an impossible value is refused by name before a model is loaded.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from personadual.advantage import CREDIT, PREFIX_SCOPE, STD_SCOPE
+from personadual.modes import DEFAULT_MODES, Modes
+
+BLOCK = "algorithm.dual_grpo"
+
+
+@dataclass(frozen=True)
+class DualGRPOSettings:
+    """Settings of DualGRPO. Equation and symbols: ``personadual.advantage``."""
+
+    modes: Modes = DEFAULT_MODES
+    """The modes, in order; given as a list of {name, tag}."""
+    intra_coef: float = 1.0
+    """c_intra, weight of a sample's reward against the mean of its own mode."""
+    inter_coef: float = 1.0
+    """c_inter, weight of its mode's mean against the other modes' means; 0.5 with two modes is plain GRPO."""
+    prefix_weight: float = 2.0
+    """alpha, factor on the advantage of prefix tokens."""
+    credit: str = "shared"
+    """Which advantage prefix and body tokens get: ``shared`` or ``decoupled``."""
+    prefix_scope: str = "all"
+    """Prefix tokens that are trained: ``all``, or only the ``deciding`` one."""
+    std_scope: str = "group"
+    """What the intra term's std is taken over, if algorithm.norm_adv_by_std_in_grpo is on: ``group`` or ``mode``."""
+    normalize_prefix_length: bool = False
+    """Divide alpha by the number of prefix tokens it falls on."""
+    mode_shares: Mapping[str, float] | None = None
+    """Relative share of forced rollouts per mode name; null for equal shares."""
+    free_share: float = 0.0
+    """Share of a prompt's rollouts whose mode the model chooses itself; 1 forces none."""
+    collapse_below: float = 0.05
+    """dual_grpo/collapsed is 1 in a step whose prompts give some mode less than this probability on average."""
+
+    def __post_init__(self) -> None:
+        for name in ("intra_coef", "inter_coef", "prefix_weight"):
+            if not isinstance(getattr(self, name), int | float) or isinstance(getattr(self, name), bool):
+                raise ValueError(f"{BLOCK}.{name} must be a number, found {getattr(self, name)!r}")
+        for name in ("intra_coef", "inter_coef", "prefix_weight"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{BLOCK}.{name} must be a finite number >= 0, found {getattr(self, name)}")
+        for name, known in (("credit", CREDIT), ("prefix_scope", PREFIX_SCOPE), ("std_scope", STD_SCOPE)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{BLOCK}.{name} must be one of {', '.join(known)}, found {getattr(self, name)!r}")
+        for name in ("free_share", "collapse_below"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{BLOCK}.{name} must be between 0 and 1, found {getattr(self, name)}")
+        if self.mode_shares is not None:
+            if set(self.mode_shares) != set(self.modes.names):
+                raise ValueError(
+                    f"{BLOCK}.mode_shares must name each of the modes {', '.join(self.modes.names)} once, "
+                    f"found {', '.join(map(str, self.mode_shares))}"
+                )
+            if min(self.mode_shares.values()) < 0 or sum(self.mode_shares.values()) <= 0:
+                raise ValueError(f"{BLOCK}.mode_shares must be >= 0 and not all 0, found {dict(self.mode_shares)}")
+
+    @classmethod
+    def from_config(cls, block: Mapping[str, Any] | None) -> DualGRPOSettings:
+        """Read the block ``algorithm.dual_grpo`` (DictConfig or dict).
+
+        Raises:
+            ValueError: no block, an unknown key (with the nearest known one), or an impossible value.
+        """
+        if block is None:
+            raise ValueError(
+                f"{BLOCK} is missing. Add the group file: 'hydra.searchpath=[pkg://personadual.config]' "
+                "+dual_grpo=default, or start from --config-path pkg://personadual.config --config-name "
+                "dual_grpo_trainer"
+            )
+        values = {key: _plain(block[key]) for key in block}
+        known = [field.name for field in fields(cls)]
+        for key in values:
+            if key not in known:
+                near = difflib.get_close_matches(str(key), known, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise ValueError(f"{BLOCK}.{key} is not a setting{hint} Known: {', '.join(known)}")
+        values["modes"] = Modes.from_config(values.get("modes"))
+        return cls(**values)
+
+    def rollout_shares(self) -> list[float]:
+        """Share of a prompt's rollouts per mode, in order, and last the share of free ones; they add up to 1."""
+        weights = [1.0 if self.mode_shares is None else float(self.mode_shares[name]) for name in self.modes.names]
+        forced = 1.0 - self.free_share
+        return [forced * weight / sum(weights) for weight in weights] + [self.free_share]
+
+
+def _plain(value: Any) -> Any:
+    """OmegaConf containers to dict and list, without importing OmegaConf for plain values."""
+    if type(value).__module__.startswith("omegaconf"):
+        from omegaconf import OmegaConf
+
+        return OmegaConf.to_container(value, resolve=True)
+    return value

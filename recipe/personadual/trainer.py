@@ -1,0 +1,199 @@
+"""Where the modes of a batch meet verl's advantage: a thin mixin over the three V1 trainers of verl 0.9.
+
+No method body of verl is copied; each override prepares, calls verl's own method, and reads what came of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import transfer_queue as tq
+from omegaconf import open_dict
+from verl import DataProto
+from verl.trainer.ppo.v1 import (
+    PPOTrainerColocateAsync,
+    PPOTrainerSeparateAsync,
+    PPOTrainerSync,
+    register_trainer,
+)
+from verl.utils.debug.metrics import calculate_debug_metrics
+
+from personadual import checks, schema
+from personadual.advantage import dual_grpo_terms
+from personadual.estimator import ROLLOUT_ROWS, RolloutRows
+from personadual.metrics import training_metrics, validation_metrics
+from personadual.modes import INVALID_MODE, deciding_position, encode_prefixes
+from personadual.settings import DualGRPOSettings
+
+FORCED_SOURCE = "{source}:forced_{mode}"
+
+
+class DualGRPOMixin:
+    """Gives verl's trainer the modes of its rollouts. Works with ``adv_estimator=dual_grpo`` and with verl's own.
+
+    ``base_mode`` is the trainer_mode of verl's class: verl compares the configured name with the literal "sync"
+    (trainer_base.py:153, 731, 902, 912, 1004, 1499) and reads ``trainer.v1.<name>``, so the registered name must be
+    replaced by it before verl's constructor runs.
+    """
+
+    base_mode: str
+
+    def __init__(self, config: Any):
+        self.dual_grpo = DualGRPOSettings.from_config(config.algorithm.get("dual_grpo"))
+        checks.check_trainer_config(config, self.dual_grpo)
+        with open_dict(config):
+            config.trainer.v1.trainer_mode = self.base_mode
+        super().__init__(config)
+
+    def _init_dataloader(self) -> None:
+        prefixes = encode_prefixes(self.tokenizer, self.dual_grpo.modes)  # type: ignore[attr-defined]
+        checks.check_response_length(self.config, self.dual_grpo, prefixes)  # type: ignore[attr-defined]
+        self.deciding_position = deciding_position(prefixes)
+        super()._init_dataloader()  # type: ignore[misc]
+        checks.check_datasets(
+            self.config,  # type: ignore[attr-defined]
+            self.dual_grpo,
+            {"data.train_files": self.train_dataset, "data.val_files": self.val_dataset},  # type: ignore[attr-defined]
+        )
+
+    def _compute_old_log_prob(self, batch: Any, metrics: dict) -> Any:
+        """After verl's: forced prefix tokens get the actor's log-prob as rollout log-prob.
+
+        They were written by us and not sampled, so there is no mismatch between rollout and actor to correct: their
+        importance weight is 1 and no sequence is rejected for them. (With bypass mode verl would learn from the
+        placeholder itself; checks.py refuses that.)
+        """
+        batch = super()._compute_old_log_prob(batch, metrics)  # type: ignore[misc]
+        if not self.config.actor_rollout_ref.rollout.calculate_log_probs:  # type: ignore[attr-defined]
+            return batch
+        fields = ["old_log_probs", "rollout_log_probs", "response_mask", "responses"]
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+        rows = self._rollout_rows(batch)
+        old = data["old_log_probs"].unbind()
+        rollout = [row.clone() for row in data["rollout_log_probs"].unbind()]
+        for row, (length, forced) in enumerate(zip(rows.prefix_lengths.tolist(), rows.forced.tolist(), strict=True)):
+            if forced:
+                rollout[row][:length] = old[row][:length]
+        data["rollout_log_probs"] = torch.nested.as_nested_tensor(rollout, layout=torch.jagged)
+        tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=data.select("rollout_log_probs"))
+        metrics.update(calculate_debug_metrics(DataProto(batch=data.to_padded_tensor())))
+        return batch
+
+    def _compute_advantage(self, batch: Any, metrics: dict) -> Any:
+        rows = self._rollout_rows(batch)
+        token = ROLLOUT_ROWS.set(rows)
+        try:
+            batch = super()._compute_advantage(batch, metrics)  # type: ignore[misc]
+        finally:
+            ROLLOUT_ROWS.reset(token)
+        metrics.update(self._mode_metrics(batch, rows))
+        return batch
+
+    def _rollout_rows(self, batch: Any) -> RolloutRows:
+        """Modes of the batch, in the order of ``batch.keys`` (verl pads and reorders rows before this)."""
+        extra = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
+        entries = [plain_entry(entry).get(schema.ROLLOUT_FIELD) for entry in extra["extra_fields"]]
+        padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
+        for key, entry, is_padding in zip(batch.keys, entries, padding, strict=True):
+            if is_padding:
+                continue
+            if entry is None:
+                raise RuntimeError(
+                    f"rollout {key} does not say in which mode it is. Set actor_rollout_ref.rollout.agent."
+                    f"agent_loop_manager_class={checks.MANAGER_CLASS}, and leave the data column agent_name out or at "
+                    f"{schema.AGENT_NAME}."
+                )
+            if not key.endswith("_0"):
+                raise RuntimeError(
+                    f"rollout {key} is a further output of one session; DualGRPO trains single-output agent loops"
+                )
+        # A padding row carries the entry of the row it was copied from: it has no mode of its own.
+        known = [None if is_padding else entry for entry, is_padding in zip(entries, padding, strict=True)]
+        return RolloutRows(
+            modes=torch.tensor([INVALID_MODE if e is None else int(e["mode"]) for e in known]),
+            prefix_lengths=torch.tensor([0 if e is None else int(e["prefix_len"]) for e in known]),
+            forced=torch.tensor([e is not None and bool(e["forced"]) for e in known]),
+            padding=torch.tensor(padding),
+            deciding_position=self.deciding_position,
+        )
+
+    def _mode_metrics(self, batch: Any, rows: RolloutRows) -> dict[str, float]:
+        fields = ["uid", "rm_scores", "data_source"]
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+        old = None
+        bypass = (self.config.algorithm.get("rollout_correction") or {}).get("bypass_mode", False)  # type: ignore[attr-defined]
+        if not bypass:
+            stored = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["old_log_probs"])
+            old = stored["old_log_probs"].to_padded_tensor(padding=0.0)
+        rewards = data["rm_scores"].to_padded_tensor(padding=0.0).sum(-1)
+        terms = dual_grpo_terms(
+            rewards,
+            rows.modes,
+            [plain_entry(uid) for uid in data["uid"]],
+            norm_by_std=bool(self.config.algorithm.get("norm_adv_by_std_in_grpo", True)),  # type: ignore[attr-defined]
+            std_scope=self.dual_grpo.std_scope,
+        )
+        sources = [str(plain_entry(source)) for source in data["data_source"]]
+        settings = self.dual_grpo
+        return training_metrics(rows, terms, rewards, old, sources, settings.modes, settings.collapse_below)
+
+    def _val_metrics_update(
+        self, data_sources: Any, sample_uids: Any, reward_extra_infos_dict: Any, sample_turns: Any, **kwargs: Any
+    ) -> dict[str, float]:
+        """verl's validation metrics, with forced rows under a data source of their own, and ours beside them."""
+        infos = dict(reward_extra_infos_dict)
+        asked = [INVALID_MODE if value is None else int(value) for value in infos.pop(schema.ASKED_MODE, [])]
+        items = [INVALID_MODE if value is None else int(value) for value in infos.pop(schema.ITEM, [])]
+        names = self.dual_grpo.modes.names
+        if not asked:
+            return super()._val_metrics_update(data_sources, sample_uids, infos, sample_turns, **kwargs)  # type: ignore[misc]
+        split = [
+            str(source) if mode == INVALID_MODE else FORCED_SOURCE.format(source=source, mode=names[mode])
+            for source, mode in zip(data_sources, asked, strict=True)
+        ]
+        if kwargs.get("expected_acc_counts"):
+            # verl keys the counts by (data source, uid); they follow their rows.
+            renamed = {str(uid): source for uid, source in zip(sample_uids, split, strict=True)}
+            kwargs["expected_acc_counts"] = {
+                (renamed.get(uid, source), uid): count for (source, uid), count in kwargs["expected_acc_counts"].items()
+            }
+        metrics = super()._val_metrics_update(split, sample_uids, infos, sample_turns, **kwargs)  # type: ignore[misc]
+        indicators = [infos.get(schema.MODE_KEY_PREFIX + name, [0.0] * len(asked)) for name in names]
+        chosen = [
+            next((index for index, values in enumerate(indicators) if values[row]), INVALID_MODE)
+            for row in range(len(asked))
+        ]
+        scored = [row for row, value in enumerate(infos[schema.ACC]) if value is not None]
+
+        def pick(values: list) -> list:
+            return [values[row] for row in scored]
+
+        return metrics | validation_metrics(
+            pick([str(source) for source in data_sources]),
+            pick(items),
+            pick(asked),
+            pick(chosen),
+            pick(infos[schema.ACC]),
+            self.dual_grpo.modes,
+        )
+
+
+def plain_entry(value: Any) -> Any:
+    """A non-tensor entry as TransferQueue returns it: tensordict may wrap it in NonTensorData."""
+    return getattr(value, "data", value)
+
+
+@register_trainer("dual_grpo_sync")
+class DualGRPOTrainerSync(DualGRPOMixin, PPOTrainerSync):
+    base_mode = "sync"
+
+
+@register_trainer("dual_grpo_colocate_async")
+class DualGRPOTrainerColocateAsync(DualGRPOMixin, PPOTrainerColocateAsync):
+    base_mode = "colocate_async"
+
+
+@register_trainer("dual_grpo_separate_async")
+class DualGRPOTrainerSeparateAsync(DualGRPOMixin, PPOTrainerSeparateAsync):
+    base_mode = "separate_async"
