@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,7 +51,7 @@ def check_trainer_config(config: Any, settings: DualGRPOSettings) -> None:
     if correction.get("bypass_mode", False) and settings.free_share < 1:
         raise ConfigError(
             "algorithm.rollout_correction.bypass_mode=True takes the rollout's log-probs as the old policy's, but a "
-            "forced prefix was not sampled and has none. Set bypass_mode=False (the actor recomputes old log-probs), or "
+            "forced prefix was not sampled and has none. Set bypass_mode=False (the actor recomputes them), or "
             f"{BLOCK}.free_share=1"
         )
     policy_loss = config.actor_rollout_ref.actor.get("policy_loss") or {}
@@ -68,7 +69,7 @@ def check_response_length(config: Any, settings: DualGRPOSettings, prefixes: Seq
     if config.data.max_response_length < needed:
         raise ConfigError(
             f"data.max_response_length={config.data.max_response_length} cannot hold the prefix of mode "
-            f"{settings.modes[longest].name!r} ({len(prefixes[longest])} tokens) and an answer; at least {needed} needed"
+            f"{settings.modes[longest].name!r} ({len(prefixes[longest])} tokens) and an answer; set at least {needed}"
         )
 
 
@@ -76,20 +77,36 @@ def check_datasets(config: Any, settings: DualGRPOSettings, datasets: Mapping[st
     """Every data source has a grader, and every row that asks for a mode asks for a configured one.
 
     Args:
-        datasets: config key of the files -> verl dataset (``RLHFDataset``; one without ``dataframe`` is not read).
+        datasets: config key or file -> a ``datasets.Dataset``.
 
     Raises:
         ConfigError: naming the key, the value and how to mend it.
     """
     for key, dataset in datasets.items():
-        frame = getattr(dataset, "dataframe", None)
-        if frame is None:
-            continue
-        columns = set(frame.column_names)
+        columns = set(dataset.column_names)
         if "data_source" in columns and uses_our_reward(config):
-            _check_sources(config, key, sorted({str(source) for source in frame.unique("data_source")}))
+            _check_sources(config, key, sorted({str(source) for source in dataset.unique("data_source")}))
         if "extra_info" in columns:
-            _check_asked_modes(settings, key, frame["extra_info"])
+            _check_asked_modes(settings, key, dataset["extra_info"])
+
+
+def check_data_files(config: Any, settings: DualGRPOSettings) -> None:
+    """``check_datasets`` on the parquet files of ``data.train_files`` and ``data.val_files``, before verl reads them.
+
+    Raises:
+        ConfigError: a file is missing, or ``check_datasets`` finds something.
+    """
+    import datasets
+
+    loaded = {}
+    for key in ("train_files", "val_files"):
+        names = config.data[key]
+        for name in [names] if isinstance(names, str) else names:
+            path = os.path.expanduser(name)
+            if not os.path.isfile(path):
+                raise ConfigError(f"data.{key}: {name} is not a file; build it first, or set data.{key}=PATH")
+            loaded[f"data.{key} ({name})"] = datasets.Dataset.from_parquet(path, keep_in_memory=True)
+    check_datasets(config, settings, loaded)
 
 
 def uses_our_reward(config: Any) -> bool:

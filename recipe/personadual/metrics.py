@@ -23,9 +23,9 @@ VALIDATION = "val-dual"
 _AGGREGATION_WORDS = re.compile(r"max|min|sum|total", re.IGNORECASE)
 
 
-def metric_label(data_source: str) -> str:
-    """A data source as part of a metric's name: the words by which verl picks an aggregation get a dot inside."""
-    return _AGGREGATION_WORDS.sub(lambda found: f"{found.group()[0]}.{found.group()[1:]}", str(data_source))
+def metric_label(name: str) -> str:
+    """A data source or mode as part of a metric's name; a word by which verl picks an aggregation gets a dot inside."""
+    return _AGGREGATION_WORDS.sub(lambda found: f"{found.group()[0]}.{found.group()[1:]}", name)
 
 
 def training_metrics(
@@ -56,7 +56,7 @@ def training_metrics(
     metrics = _scope_metrics(table, terms.mode_means.numpy(), modes, f"{TRAIN}/")
     for source, part in table.groupby("source", sort=True):
         metrics |= _scope_metrics(part, terms.mode_means.numpy(), modes, f"{TRAIN}/{metric_label(str(source))}/")
-    probabilities = [metrics.get(f"{TRAIN}/prob_{name}/mean") for name in modes.names]
+    probabilities = [metrics.get(f"{TRAIN}/prob_{metric_label(name)}/mean") for name in modes.names]
     if any(p is not None for p in probabilities):
         metrics[f"{TRAIN}/collapsed/mean"] = float(any(p is not None and p < collapse_below for p in probabilities))
     return metrics
@@ -91,7 +91,7 @@ def _scope_metrics(table: pd.DataFrame, mode_means: np.ndarray, modes: Modes, sc
     metrics: dict[str, float] = {}
     group_means = mode_means[table["group"].unique()]
     complete = group_means[~np.isnan(group_means).any(axis=1)] if group_means.size else group_means
-    for index, name in enumerate(modes.names):
+    for index, name in enumerate(map(metric_label, modes.names)):
         part = table[table["mode"] == index]
         metrics[f"{scope}share_{name}/mean"] = len(part) / len(table)
         if len(part):

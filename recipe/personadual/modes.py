@@ -27,7 +27,7 @@ class Mode:
 
 
 class ParsedMode(NamedTuple):
-    """``index`` into the modes (``INVALID_MODE`` for none), ``name`` ("invalid" for none), and the text after the tag."""
+    """``index`` into the modes (``INVALID_MODE`` for none), ``name`` ("invalid" for none), text behind the tag."""
 
     index: int
     name: str

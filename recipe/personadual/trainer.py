@@ -51,11 +51,10 @@ class DualGRPOMixin:
         checks.check_response_length(self.config, self.dual_grpo, prefixes)  # type: ignore[attr-defined]
         self.deciding_position = deciding_position(prefixes)
         super()._init_dataloader()  # type: ignore[misc]
-        checks.check_datasets(
-            self.config,  # type: ignore[attr-defined]
-            self.dual_grpo,
-            {"data.train_files": self.train_dataset, "data.val_files": self.val_dataset},  # type: ignore[attr-defined]
-        )
+        loaded = {"data.train_files": self.train_dataset, "data.val_files": self.val_dataset}  # type: ignore[attr-defined]
+        frames = {key: getattr(dataset, "dataframe", None) for key, dataset in loaded.items()}
+        known = {key: frame for key, frame in frames.items() if frame is not None}
+        checks.check_datasets(self.config, self.dual_grpo, known)  # type: ignore[attr-defined]
 
     def _compute_old_log_prob(self, batch: Any, metrics: dict) -> Any:
         """After verl's: forced prefix tokens get the actor's log-prob as rollout log-prob.

