@@ -1,0 +1,75 @@
+"""When two texts are the same answer: one canonical form per text, compared with ``==``.
+
+Ignored: case, runs of space, final punctuation, enclosing quotes, compatibility forms (full-width letters, ligatures),
+typographic quotes and dashes, zero-width characters, and accents on Latin letters, because people and models write
+"Bogota" for "Bogotá". Marks of other scripts are kept: there they are letters or vowels of their own.
+
+Kept: articles ("the Hague" is not "Hague"; list such names under ``accept``), inner punctuation, and units.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from decimal import Decimal
+
+FINAL_PUNCTUATION = frozenset(".,;:!?。、")
+QUOTES = {'"': '"', "'": "'", "`": "`", "«": "»", "「": "」"}
+
+# Superscript digits would otherwise become plain ones, and 10² the number 102.
+_SUPERSCRIPTS = {digit: f"^{value}" for value, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
+_UNIFIED = str.maketrans(
+    {**_SUPERSCRIPTS, **dict.fromkeys("‘’‛", "'"), **dict.fromkeys("“”„‟", '"'), **dict.fromkeys("‐‑‒–—−", "-")}
+    | dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", "")
+)
+
+# Leading zeros make a code, not a number: 007 is not 7.
+_NUMBER = re.compile(
+    r"[+-]?(?:(?:0|[1-9][0-9]{0,2}(?:,[0-9]{3})+|[1-9][0-9]*)(?:\.[0-9]+)?|\.[0-9]+)(?:e[+-]?[0-9]{1,3})?"
+)
+MAX_NUMBER_CHARACTERS = 64
+
+
+def clean(text: str) -> str:
+    """``text`` without the differences that do not matter. A text of nothing but punctuation keeps it."""
+    text = unicodedata.normalize("NFKD", text.translate(_UNIFIED))
+    text = unicodedata.normalize("NFKC", _without_latin_accents(text).casefold())
+    text = " ".join(text.split())
+    return _without_wrapping(text) or text
+
+
+def canonical(text: str) -> str | Decimal:
+    """A value equal to that of every text with the same meaning: a ``Decimal`` for a number, else ``clean(text)``.
+
+    1000, "1,000", "1000.0", "+1e3" are equal. Percent signs, units and decimal commas make a text of it.
+    """
+    form = clean(text)
+    if len(form) <= MAX_NUMBER_CHARACTERS and _NUMBER.fullmatch(form):
+        return Decimal(form.replace(",", ""))
+    return form
+
+
+def _without_latin_accents(decomposed: str) -> str:
+    """Drops combining marks behind ASCII letters only: a struck-out "=" must not become an "="."""
+    kept: list[str] = []
+    for character in decomposed:
+        if "\u0300" <= character <= "\u036f" and kept and kept[-1].isascii() and kept[-1].isalpha():
+            continue
+        kept.append(character)
+    return "".join(kept)
+
+
+def _without_wrapping(text: str) -> str:
+    """Strips final punctuation and enclosing quotes, in turns, with two indices so that deep nesting costs nothing."""
+    start, end = 0, len(text)
+    while start < end:
+        last = text[end - 1]
+        if last in FINAL_PUNCTUATION or last == " ":
+            end -= 1
+        elif text[start] == " ":
+            start += 1
+        elif end - start >= 2 and QUOTES.get(text[start]) == last:
+            start, end = start + 1, end - 1
+        else:
+            break
+    return text[start:end]
