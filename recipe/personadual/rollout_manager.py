@@ -21,7 +21,8 @@ class DualAgentLoopManager(AgentLoopManagerTQ):
     """
 
     def generate_sequences(self, prompts: Any) -> None:
-        phase = schema.VALIDATE if prompts.get("validate") else schema.TRAIN
+        validate = tu.get_non_tensor_data(prompts, "validate", default=False)
+        phase = schema.VALIDATE if validate else schema.TRAIN
         tu.assign_non_tensor_data(prompts, schema.PHASE, phase)
         if "agent_name" not in prompts:
             tu.assign_non_tensor_data(prompts, "agent_name", schema.AGENT_NAME)

@@ -1,0 +1,102 @@
+"""The ``data`` command: ``personadual data quickstart --out DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from personadual import schema
+from personadual.data_prep.quickstart.build import build
+from personadual.data_prep.quickstart.config import DEFAULT_RL_WEIGHTS, QuickstartConfig
+from personadual.modes import Modes
+
+QUICKSTART_HELP = "write the quickstart's data: real facts, generated profiles, no download"
+
+_SIZES = {
+    "seed": "seed of the splits, the profiles and the order",
+    "sft_items": "SFT items (question and profile); each becomes one row per mode",
+    "sft_val_items": "the same from the validation split",
+    "rl_rounds": "rounds of the RL training mix; a round has as many prompts as the weights sum to",
+    "val_items_per_condition": "RL validation items per condition; each becomes one free row and one per mode",
+    "test_items_per_condition": "test items per condition",
+    "min_population": "countries with fewer people are not asked about",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the sources as subcommands to the parser of ``personadual data``."""
+    sources = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
+    add_quickstart_arguments(sources.add_parser("quickstart", help=QUICKSTART_HELP, description=QUICKSTART_HELP))
+
+
+def add_quickstart_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(source="quickstart")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the parquet files and manifest.json")
+    defaults = QuickstartConfig()
+    for name, text in _SIZES.items():
+        flag = "--" + name.replace("_", "-")
+        parser.add_argument(flag, type=int, default=getattr(defaults, name), help=f"{text} (%(default)s)")
+    parser.add_argument(
+        "--rl-weight",
+        metavar="CONDITION=N",
+        action="append",
+        default=[],
+        help="prompts of a condition in a round of the training mix; may be given several times (default: "
+        + " ".join(f"{condition}={weight}" for condition, weight in DEFAULT_RL_WEIGHTS.items())
+        + ")",
+    )
+    parser.add_argument(
+        "--modes", type=Path, help="yaml file with a list of {name, tag}; default: the paper's two modes"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build what the arguments say and print a table of it. A refusal is one line on stderr and exit status 2."""
+    try:
+        names = {field.name for field in fields(QuickstartConfig)}
+        sizes = {name: value for name, value in vars(args).items() if name in names}
+        config = QuickstartConfig(**sizes, rl_weights=read_weights(args.rl_weight))
+        manifest = build(args.out, config, read_modes(args.modes))
+    except ValueError as error:
+        print(f"personadual data quickstart: {error}", file=sys.stderr)
+        return 2
+    print(table(manifest))
+    print(f"written to {args.out} (seed {config.seed}; see manifest.json)")
+    return 0
+
+
+def read_weights(settings: list[str]) -> dict[str, int]:
+    weights = dict(DEFAULT_RL_WEIGHTS)
+    for setting in settings:
+        condition, _, number = setting.partition("=")
+        if condition not in weights or not number.isdecimal():
+            raise ValueError(f"--rl-weight {setting!r}: CONDITION=N with one of {', '.join(weights)} is needed")
+        weights[condition] = int(number)
+    return weights
+
+
+def read_modes(path: Path | None) -> Modes:
+    if path is None:
+        return Modes.from_config(None)
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"--modes {path}: cannot be read as yaml ({error})") from error
+    if not isinstance(content, list):
+        raise ValueError(f"--modes {path}: a list of {{name, tag}} is needed, found {type(content).__name__}")
+    return Modes.from_config(content)
+
+
+def table(manifest: Mapping[str, Any]) -> str:
+    """Rows per file and condition, as text."""
+    lines = [f"{'file':<20}{'rows':>6}" + "".join(f"{condition:>13}" for condition in schema.CONDITIONS)]
+    for name, entry in manifest["files"].items():
+        cells = (sum(entry["counts"].get(condition, {}).values()) for condition in schema.CONDITIONS)
+        lines.append(f"{name:<20}{entry['rows']:>6}" + "".join(f"{cell or '-':>13}" for cell in cells))
+    return "\n".join(lines)

@@ -1,0 +1,66 @@
+"""Sizes and seed of the quickstart bed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from personadual import schema
+from personadual.data_prep.columns import SPLITS, TEST, TRAIN, VAL
+
+OBJECTIVE_CONDITIONS = (schema.NONE, schema.UNALIGNED, schema.ALIGNED, schema.CONFLICTING)
+
+# Balanced by signal, not by prompts: three of the four objective conditions favour general mode, so the others count
+# twice, and neither mode is the better one for the average prompt. Otherwise the bias is learnt before the choice.
+DEFAULT_RL_WEIGHTS = {
+    schema.NONE: 1,
+    schema.UNALIGNED: 1,
+    schema.ALIGNED: 2,
+    schema.CONFLICTING: 1,
+    schema.PERSONAL: 2,
+    schema.AMBIGUOUS: 0,
+}
+
+
+@dataclass(frozen=True)
+class QuickstartConfig:
+    """What to build.
+
+    ``sft_items`` and ``sft_val_items`` count (question, profile) pairs; each becomes one row per mode. ``rl_rounds``
+    counts the repeats of the training mix: one round is as many prompts as ``rl_weights`` sums to, and has each
+    condition as often as its weight says. ``val_items_per_condition`` pairs become one free row and one forced row per
+    mode each, ``test_items_per_condition`` pairs one free row each.
+    """
+
+    seed: int = 1
+    sft_items: int = 400
+    sft_val_items: int = 40
+    rl_rounds: int = 128
+    rl_weights: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_RL_WEIGHTS))
+    val_items_per_condition: int = 8
+    test_items_per_condition: int = 40
+    attributes_per_profile: int = 3
+    min_population: int = 3_000_000
+    split_shares: Mapping[str, float] = field(default_factory=lambda: {TRAIN: 0.6, VAL: 0.15, TEST: 0.25})
+
+    def __post_init__(self) -> None:
+        sizes = ("seed", "sft_items", "sft_val_items", "rl_rounds", "val_items_per_condition")
+        for name in (*sizes, "test_items_per_condition", "min_population"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise ValueError(f"{name}: a whole number of 0 or more is needed, found {value!r}")
+        if self.attributes_per_profile not in range(2, 6):
+            raise ValueError(f"attributes_per_profile: 2 to 5, found {self.attributes_per_profile!r}")
+        unknown = set(self.rl_weights) - set(schema.CONDITIONS)
+        if unknown or any(not isinstance(weight, int) or weight < 0 for weight in self.rl_weights.values()):
+            known = ", ".join(schema.CONDITIONS)
+            raise ValueError(f"rl_weights: whole numbers of 0 or more for {known}, found {dict(self.rl_weights)}")
+        if self.rl_rounds and not sum(self.rl_weights.values()):
+            raise ValueError("rl_weights: all are 0, so a round of the training mix would be empty")
+        shares = [self.split_shares.get(split, 0.0) for split in SPLITS]
+        if set(self.split_shares) != set(SPLITS) or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+            raise ValueError(f"split_shares: positive shares of {', '.join(SPLITS)} that sum to 1 are needed")
+
+    @property
+    def round_size(self) -> int:
+        return sum(self.rl_weights.values())

@@ -1,0 +1,131 @@
+"""Which samples go into which file, and in which order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice, zip_longest
+from typing import TypeVar
+
+from personadual import schema
+from personadual.data_prep.columns import SPLITS, TEST, TRAIN, VAL
+from personadual.data_prep.quickstart.cities import city_choices
+from personadual.data_prep.quickstart.config import OBJECTIVE_CONDITIONS, QuickstartConfig
+from personadual.data_prep.quickstart.fact_templates import RELATIONS
+from personadual.data_prep.quickstart.facts import Fact, available, false_answers, split_countries
+from personadual.data_prep.quickstart.samples import Bench, Sample
+from personadual.data_prep.quickstart.values import split_values
+
+T = TypeVar("T")
+
+
+def make_benches(config: QuickstartConfig) -> dict[str, Bench]:
+    """Facts, cities and values of each split, each in the order in which they are used."""
+    countries = split_countries(config.min_population, config.split_shares, config.seed)
+    values = split_values(config.seed, config.split_shares)
+    cities = city_choices(countries)
+    benches = {}
+    for split in SPLITS:
+        rng = random.Random(f"{config.seed}/{split}/order")
+        of_split = available(countries, split)
+        facts = [fact for fact in of_split if false_answers(fact, of_split)]
+        by_relation = [[fact for fact in facts if fact.relation == relation] for relation in RELATIONS]
+        by_kind = [[(kind, value) for value in held] for kind, held in values[split].by_kind.items()]
+        benches[split] = Bench(
+            split=split,
+            seed=config.seed,
+            facts=tuple(_take_turns(by_relation, rng)),
+            cities=tuple(cities[split]),
+            values=values[split],
+            sentences=config.attributes_per_profile,
+            attributes=tuple(_take_turns(by_kind, rng)),
+        )
+    return benches
+
+
+def _take_turns(lists: Sequence[Sequence[T]], rng: random.Random) -> Iterator[T]:
+    """One of each list in turn, each list shuffled, so that any first part holds about the same of each."""
+    shuffled = [rng.sample(list(part), len(part)) for part in lists]
+    for turn in zip_longest(*shuffled):
+        yield from (entry for entry in turn if entry is not None)
+
+
+def sft_sizes(items: int) -> tuple[int, int]:
+    """How many items each of the four objective conditions and "personal" get, and how many are ambiguous (1 in 20)."""
+    each = (items * 19 // 20) // 5
+    return each, items - 5 * each
+
+
+def even_samples(bench: Bench, facts: Sequence[Fact], each: int, ambiguous: int, rng: random.Random) -> list[Sample]:
+    """Every fact under its four conditions, ``each`` personal samples, ``ambiguous`` ambiguous ones."""
+    samples = [bench.fact_sample(fact, condition, rng) for fact in facts for condition in OBJECTIVE_CONDITIONS]
+    samples += [bench.personal_sample(*attribute, rng) for attribute in islice(cycle(bench.attributes), each)]
+    return samples + [bench.ambiguous_sample(choice, rng) for choice in islice(cycle(bench.cities), ambiguous)]
+
+
+def mixed_samples(bench: Bench, facts: Sequence[Fact], config: QuickstartConfig, rng: random.Random) -> list[Sample]:
+    """The training mix, round by round: each round holds every condition as often as its weight says, shuffled.
+
+    Over all rounds every fact comes up under each objective condition, ``weight`` times with different profiles, and
+    within a round every question is another one, so that a batch is mixed without shuffling the file.
+    """
+    slots = [condition for condition in OBJECTIVE_CONDITIONS for _ in range(config.rl_weights.get(condition, 0))]
+    stride = max(1, len(facts) // max(1, len(slots)))
+    attributes, cities = cycle(bench.attributes), cycle(bench.cities)
+    samples = []
+    for number in range(config.rl_rounds):
+        window = [
+            bench.fact_sample(facts[(number + slot * stride) % len(facts)], condition, rng)
+            for slot, condition in enumerate(slots)
+        ]
+        for _ in range(config.rl_weights.get(schema.PERSONAL, 0)):
+            window.append(bench.personal_sample(*next(attributes), rng))
+        for _ in range(config.rl_weights.get(schema.AMBIGUOUS, 0)):
+            window.append(bench.ambiguous_sample(next(cities), rng))
+        rng.shuffle(window)
+        samples += window
+    return samples
+
+
+SFT_TRAIN, SFT_VAL, RL_TRAIN, RL_VAL, TEST_FILE = "sft_train", "sft_val", "rl_train", "rl_val", "test"
+FILES = (SFT_TRAIN, SFT_VAL, RL_TRAIN, RL_VAL, TEST_FILE)
+
+
+def plan_samples(config: QuickstartConfig) -> dict[str, list[Sample]]:
+    """Samples of each file. SFT and RL use different facts of the train split.
+
+    Raises:
+        ValueError: a size needs more facts than there are.
+    """
+    benches = make_benches(config)
+    train, val, test = (benches[split] for split in (TRAIN, VAL, TEST))
+    sft_each, sft_ambiguous = sft_sizes(config.sft_items)
+    val_each, val_ambiguous = sft_sizes(config.sft_val_items)
+    _enough(train, sft_each, f"sft_items={config.sft_items}")
+    _enough(train, sft_each + config.rl_rounds, f"sft_items={config.sft_items} and rl_rounds={config.rl_rounds}")
+    _enough(val, val_each, f"sft_val_items={config.sft_val_items}")
+    _enough(val, config.val_items_per_condition, f"val_items_per_condition={config.val_items_per_condition}")
+    _enough(test, config.test_items_per_condition, f"test_items_per_condition={config.test_items_per_condition}")
+
+    def rng(name: str) -> random.Random:
+        return random.Random(f"{config.seed}/{name}")
+
+    n_val, n_test = config.val_items_per_condition, config.test_items_per_condition
+    rl_facts = train.facts[sft_each : sft_each + config.rl_rounds]
+    return {
+        SFT_TRAIN: even_samples(train, train.facts[:sft_each], sft_each, sft_ambiguous, rng(SFT_TRAIN)),
+        SFT_VAL: even_samples(val, val.facts[:val_each], val_each, val_ambiguous, rng(SFT_VAL)),
+        RL_TRAIN: mixed_samples(train, rl_facts, config, rng(RL_TRAIN)),
+        RL_VAL: even_samples(val, val.facts[:n_val], n_val, n_val, rng(RL_VAL)),
+        TEST_FILE: even_samples(test, test.facts[:n_test], n_test, n_test, rng(TEST_FILE)),
+    }
+
+
+def _enough(bench: Bench, needed: int, sizes: str) -> None:
+    if needed > len(bench.facts):
+        raise ValueError(
+            f"{sizes}: {needed} facts are needed, but the {bench.split} split has {len(bench.facts)}; "
+            "ask for less, or lower min_population"
+        )
+    if not bench.cities:
+        raise ValueError(f"the {bench.split} split has no country with two large cities; lower min_population")
