@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Command(NamedTuple):
@@ -34,7 +34,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """Parser of all subcommands; only the asked one's own arguments are loaded."""
     parser = argparse.ArgumentParser(prog="personadual", description="PersonaDual for verl")
-    groups = {(): parser.add_subparsers(required=True, metavar="COMMAND")}
+    groups: dict[tuple[str, ...], Any] = {(): parser.add_subparsers(required=True, metavar="COMMAND")}
     for path, command in COMMANDS.items():
         for depth in range(1, len(path)):
             if path[:depth] not in groups:

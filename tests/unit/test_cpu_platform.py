@@ -13,7 +13,9 @@ from personadual.cpu import vllm_patch
 
 @pytest.fixture(scope="module")
 def platform():
-    return pytest.importorskip("personadual.cpu.platform")
+    from personadual.cpu import platform
+
+    return platform
 
 
 def run_python(code: str, **env: str) -> subprocess.CompletedProcess:
