@@ -22,13 +22,16 @@ LR="${LR:-1e-5}"
 CREDIT="${CREDIT:-shared}"
 TEST_ITEMS="${TEST_ITEMS:-40}"
 
+# Compute in bf16 where the processor has instructions for it (several times faster); master weights are fp32.
+if grep -qE 'amx_bf16|avx512_bf16' /proc/cpuinfo; then DTYPE="${DTYPE:-bfloat16}"; else DTYPE="${DTYPE:-float32}"; fi
+
 cd "$root"
 [ "${FRESH:-0}" = 1 ] && rm -rf "$OUT"
 mkdir -p "$OUT/stages"
 OUT="$(cd "$OUT" && pwd)"
 
 # What the finished stages were made with. More STEPS may be added to a run; anything else would mix two runs.
-settings="SEED=$SEED SFT_ITEMS=$SFT_ITEMS SFT_LR=$SFT_LR PROMPTS=$PROMPTS ROLLOUTS=$ROLLOUTS LR=$LR CREDIT=$CREDIT TEST_ITEMS=$TEST_ITEMS ARGS=$*"
+settings="SEED=$SEED SFT_ITEMS=$SFT_ITEMS SFT_LR=$SFT_LR PROMPTS=$PROMPTS ROLLOUTS=$ROLLOUTS LR=$LR CREDIT=$CREDIT TEST_ITEMS=$TEST_ITEMS DTYPE=$DTYPE ARGS=$*"
 if [ -f "$OUT/settings" ] && [ "$(cat "$OUT/settings")" != "$settings" ]; then
   die "$OUT was made with other settings:
   found: $(cat "$OUT/settings")
@@ -65,6 +68,8 @@ run_sft() {
   VERL_PLATFORM=cpu torchrun --standalone --nproc_per_node=1 -m verl.trainer.sft_trainer \
     --config-path pkg://personadual.config --config-name personadual_sft +platform=cpu_sft \
     model.path="$OUT/models/base" \
+    model.enable_gradient_checkpointing=False \
+    engine.mixed_precision.param_dtype="$DTYPE" \
     data.train_files="$OUT/data/sft_train.parquet" \
     data.train_batch_size=16 \
     data.max_length=160 \
@@ -95,6 +100,8 @@ run_dualgrpo() {
     python -m verl.trainer.main_ppo \
     --config-path pkg://personadual.config --config-name dual_grpo_trainer +platform=cpu \
     actor_rollout_ref.model.path="$OUT/models/sft" \
+    actor_rollout_ref.model.enable_gradient_checkpointing=False \
+    actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype="$DTYPE" \
     data.train_files="$OUT/data/rl_train.parquet" \
     data.val_files="$OUT/data/rl_val.parquet" \
     data.shuffle=False \
@@ -106,6 +113,7 @@ run_dualgrpo() {
     actor_rollout_ref.actor.ppo_mini_batch_size="$PROMPTS" \
     actor_rollout_ref.actor.optim.lr="$LR" \
     actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra,hf_model] \
+    actor_rollout_ref.rollout.dtype="$DTYPE" \
     actor_rollout_ref.rollout.n="$ROLLOUTS" \
     actor_rollout_ref.rollout.temperature=1.0 \
     actor_rollout_ref.rollout.max_model_len=160 \

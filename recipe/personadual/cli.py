@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Command(NamedTuple):
@@ -18,14 +18,14 @@ class Command(NamedTuple):
     run: str = "run"
 
 
-COMMANDS: dict[tuple[str, ...], Command] = {
-    ("doctor",): Command("personadual.doctor", "versions, what is registered with verl, tracebacks"),
-    ("check",): Command("personadual.dry_run", "compose and check a training configuration without Ray or a GPU"),
-    ("data", "quickstart"): Command("personadual.data_prep.cli", "build the quickstart's SFT, RL and test data"),
-    ("eval",): Command(
+COMMANDS: dict[str, Command] = {
+    "doctor": Command("personadual.doctor", "versions, what is registered with verl, tracebacks"),
+    "check": Command("personadual.dry_run", "compose and check a training configuration without Ray or a GPU"),
+    "data": Command("personadual.data_prep.cli", "build SFT, RL and test data"),
+    "eval": Command(
         "personadual.evaluation.cli", "answers of a model, free and in every mode", "add_eval_arguments", "run_eval"
     ),
-    ("report",): Command(
+    "report": Command(
         "personadual.evaluation.cli", "tables and figures from graded answers", "add_report_arguments", "run_report"
     ),
 }
@@ -34,14 +34,10 @@ COMMANDS: dict[tuple[str, ...], Command] = {
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """Parser of all subcommands; only the asked one's own arguments are loaded."""
     parser = argparse.ArgumentParser(prog="personadual", description="PersonaDual for verl")
-    groups: dict[tuple[str, ...], Any] = {(): parser.add_subparsers(required=True, metavar="COMMAND")}
-    for path, command in COMMANDS.items():
-        for depth in range(1, len(path)):
-            if path[:depth] not in groups:
-                group = groups[path[: depth - 1]].add_parser(path[depth - 1], help=f"{path[depth - 1]} commands")
-                groups[path[:depth]] = group.add_subparsers(required=True, metavar="COMMAND")
-        subparser = groups[path[:-1]].add_parser(path[-1], help=command.text, description=command.text)
-        if tuple(argv[: len(path)]) == path:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        subparser = commands.add_parser(name, help=command.text, description=command.text)
+        if list(argv[:1]) == [name]:
             module = import_module(command.module)
             getattr(module, command.add_arguments)(subparser)
             subparser.set_defaults(run=getattr(module, command.run))

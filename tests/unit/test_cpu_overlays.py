@@ -58,6 +58,6 @@ def test_sft_overlay_composes():
 
     config = composed("sft_trainer_engine", "+platform=cpu_sft")
     assert config.trainer.device == "cpu"
-    assert config.model.override_config.attn_implementation == "sdpa"
+    assert config.model.override_config.attn_implementation == "eager"
     engine = omega_conf_to_dataclass(config.engine)
     assert (engine.strategy, engine.mixed_precision["param_dtype"]) == ("fsdp2", "fp32")

@@ -1,0 +1,77 @@
+"""What the numbers don't show, and what was not alike in the runs behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from personadual.evaluation.columns import MODEL, SEED
+from personadual.evaluation.measures import SELECTION_ERROR, TAG_VALIDITY
+from personadual.evaluation.text import foreign
+from personadual.schema import CONDITION, ITEM, QUESTION_ID, RIGHT_MODE
+
+SHARED_SETTINGS = ("data_sha256", "modes", "dtype", "max_tokens", "chat_template_kwargs", "decoding", "vllm")
+
+
+def what_it_does_not_show(
+    rows: pd.DataFrame, values: pd.DataFrame, summary: pd.DataFrame, differences: pd.DataFrame
+) -> list[str]:
+    """Limits that follow from how much was measured."""
+    seeds = rows.groupby(MODEL, sort=False)[SEED].nunique()
+    told = []
+    if seeds.min() == 1:
+        told.append(
+            f"**One training run is not a distribution**: a single training seed of "
+            f"{', '.join(map(foreign, seeds[seeds == 1].index))}. The intervals cover the choice of test questions, "
+            "not another run."
+        )
+    else:
+        told.append(f"Training seeds per model: {seeds.min()} or more. The intervals resample questions, not seeds.")
+    counts = rows.drop_duplicates(ITEM)[CONDITION].value_counts()
+    size = str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+    told.append(
+        f"{rows[ITEM].nunique()} items of {rows[QUESTION_ID].nunique()} questions, {size} "
+        "per condition: smaller differences than the intervals' width can't be seen."
+    )
+    if len(differences):
+        told.append(
+            f"{len(differences)} differences between models were computed, each with its own 95 % interval; about "
+            "one in twenty would leave out 0 by chance alone."
+        )
+    without = values[values[RIGHT_MODE].isna()].groupby(CONDITION)[ITEM].nunique()
+    if len(without):
+        listed = ", ".join(f"{foreign(condition)} ({count})" for condition, count in _counts(without).items())
+        told.append(f"Items without a known right mode are in no selection error: {listed}.")
+    answers = values.groupby(MODEL, sort=False)[[TAG_VALIDITY, SELECTION_ERROR]].count()
+    if answers[TAG_VALIDITY].nunique() > 1:
+        listed = ", ".join(f"{foreign(model)} {count}" for model, count in _counts(answers[TAG_VALIDITY]).items())
+        told.append(f"**Incomplete**: the models answered different numbers of items ({listed}); only n tells.")
+    shown = summary[summary["n"] > 0]
+    if (shown["low"] == shown["high"]).any():
+        told.append("An interval without width means that all items agree; it is not certainty about further items.")
+    told.append(
+        "Whether another model, data set, or training method would come out differently. A gain over the model "
+        "before it is no evidence that this method, rather than any further training, brought it."
+    )
+    return told
+
+
+def mixed_settings(models: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any] | None) -> list[str]:
+    """Settings that should be the same for all models and are not, and a test set that the manifest doesn't know."""
+    settings = [model["settings"] for model in models if model["settings"]]
+    told = []
+    for name in SHARED_SETTINGS:
+        found = {str(entry.get(name)) for entry in settings}
+        if len(found) > 1:
+            listed = ", ".join(map(foreign, sorted(found)))
+            told.append(f"**The models were not run alike**: {name} is {listed}. Their differences mix both causes.")
+    known = {entry.get("sha256") for entry in (manifest or {}).get("files", {}).values()}
+    if known and any(entry.get("data_sha256") not in known for entry in settings):
+        told.append("**The test set is not one of the manifest's files**: another build of the data was evaluated.")
+    return told
+
+
+def _counts(series: pd.Series) -> dict[str, int]:
+    return {str(name): int(count) for name, count in series.items()}

@@ -1,0 +1,77 @@
+"""Files of generations back into one frame, every line checked."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from personadual.evaluation.columns import FIELDS, MODE, MODEL, SEED, check_row
+from personadual.evaluation.runfile import complete_lines
+from personadual.modes import DEFAULT_MODES
+from personadual.schema import ASKED_MODE, CONDITION, FREE, INVALID, ITEM, QUESTION_ID, RIGHT_MODE
+
+ANSWER = [MODEL, SEED, ITEM, ASKED_MODE]
+
+
+def read_generations(paths: Sequence[Path]) -> pd.DataFrame:
+    """All rows of ``paths``, models in the order of the files.
+
+    A last line without its end (a run that was killed) is dropped with a warning.
+
+    Raises:
+        ValueError: with file, line and field, for a line that is no generation row; for an answer that is there
+            twice; for files that describe an item differently, because they come from different test sets.
+    """
+    rows = []
+    for path in paths:
+        data = path.read_bytes()
+        kept = complete_lines(data)
+        if len(kept) < len(data):
+            warnings.warn(f"{path}: the last line is incomplete and left out", stacklevel=2)
+        for number, line in enumerate(kept.splitlines(), start=1):
+            where = f"{path}:{number}"
+            try:
+                row = json.loads(line)
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                raise ValueError(f"{where}: not JSON: {error}") from None
+            rows.append({**check_row(row, where), "_where": where})
+    if not rows:
+        raise ValueError(f"no generations in {', '.join(map(str, paths)) or 'no files'}")
+    frame = pd.DataFrame(rows)
+    twice = frame[frame.duplicated(ANSWER)]
+    if len(twice):
+        first = twice.iloc[0]
+        raise ValueError(f"{first['_where']}: {dict(first[ANSWER])} is there twice")
+    for name in (QUESTION_ID, CONDITION, RIGHT_MODE):
+        reference = frame.groupby(ITEM)[name].transform("first")
+        differ = frame[(frame[name] != reference) & ~(frame[name].isna() & reference.isna())]
+        if len(differ):
+            first = differ.iloc[0]
+            raise ValueError(
+                f"{first['_where']}: item {first[ITEM]}: field {name!r} is {first[name]!r} here and "
+                f"{reference[differ.index[0]]!r} elsewhere; the files come from different test sets"
+            )
+    mode_names(frame)
+    return frame[[field.name for field in FIELDS]]
+
+
+def mode_names(rows: pd.DataFrame) -> list[str]:
+    """Names of the modes in ``rows``: the default modes in their order, others as they first appear.
+
+    Raises:
+        ValueError: fewer than two modes, or a right mode that is none of them.
+    """
+    found = [name for name in pd.unique(rows[ASKED_MODE]) if name != FREE]
+    found += [name for name in pd.unique(rows[MODE]) if name != INVALID and name not in found]
+    names = [name for name in DEFAULT_MODES.names if name in found]
+    names += [name for name in found if name not in names]
+    if len(names) < 2:
+        raise ValueError(f"at least two modes are needed, the rows name {names or 'none'}")
+    unknown = set(rows[RIGHT_MODE].dropna()) - set(names)
+    if unknown:
+        raise ValueError(f"right_mode {sorted(unknown)} is none of the modes {names}")
+    return names

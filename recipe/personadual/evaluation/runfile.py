@@ -1,0 +1,122 @@
+"""The file of generations: rows appended as they come, a settings file beside it, and how a run continues."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+SETTINGS, SESSIONS = "settings", "sessions"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write ``text`` so that a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def meta_path(path: Path) -> Path:
+    """``gens/sft.jsonl`` has its settings in ``gens/sft.meta.json``."""
+    return path.with_suffix(".meta.json")
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """Settings and sessions of a file of generations; empty where it has none."""
+    meta = meta_path(path)
+    if not meta.exists():
+        return {}
+    try:
+        found = json.loads(meta.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{meta}: not JSON: {error}") from None
+    if not isinstance(found, dict) or not isinstance(found.get(SETTINGS), dict):
+        raise ValueError(f"{meta}: an object with {SETTINGS!r} is needed")
+    return found
+
+
+def complete_lines(data: bytes) -> bytes:
+    """``data`` up to its last newline: what a writer killed in the middle of a line left behind is dropped."""
+    return data[: data.rfind(b"\n") + 1]
+
+
+class RunFile:
+    """Rows of one run, open for appending by one process.
+
+    Raises:
+        ValueError: the file was begun with other settings (they are named), or a whole line of it is no JSON.
+        BlockingIOError: another process is writing to it.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any]):
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(path, "a+b")
+        try:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BlockingIOError(f"{path}: another run is writing to it") from None
+            self._open(json.loads(json.dumps(settings)))
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _open(self, settings: dict[str, Any]) -> None:
+        self._file.seek(0)
+        data = self._file.read()
+        kept = complete_lines(data)
+        self.meta = read_meta(self.path)
+        if kept and not self.meta:
+            raise ValueError(f"{self.path}: has rows but no {meta_path(self.path).name}; it cannot be continued")
+        if kept:
+            old = self.meta[SETTINGS]
+            differ = [key for key in {**old, **settings} if old.get(key) != settings.get(key)]
+            if differ:
+                lines = [f"  {key}: {old.get(key)!r} there, {settings.get(key)!r} now" for key in differ]
+                raise ValueError(f"{self.path}: begun with other settings; choose another --out\n" + "\n".join(lines))
+        else:
+            self.meta = {SETTINGS: settings, SESSIONS: []}
+            self._save_meta()
+        if len(kept) < len(data):
+            self._file.truncate(len(kept))
+        self.rows = []
+        for number, line in enumerate(kept.splitlines(), start=1):
+            try:
+                self.rows.append(json.loads(line))
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                raise ValueError(f"{self.path}:{number}: not JSON: {error}") from None
+
+    def append(self, rows: list[dict[str, Any]]) -> None:
+        """Add ``rows`` in one write that is on disk when this returns."""
+        lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
+        # A lone surrogate, which a byte-level tokenizer can decode to, has no UTF-8; it is written as "?".
+        self._file.write("".join(lines).encode("utf-8", errors="replace"))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def add_session(self, session: dict[str, Any]) -> None:
+        """Note timings and machine of the process that has just added rows."""
+        self.meta.setdefault(SESSIONS, []).append(session)
+        self._save_meta()
+
+    def _save_meta(self) -> None:
+        write_whole(meta_path(self.path), json.dumps(self.meta, indent=2, ensure_ascii=False) + "\n")
+
+    def __enter__(self) -> RunFile:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()

@@ -1,0 +1,248 @@
+"""The report: from files of generations to tables, figures and sentences, and hostile text on the way."""
+
+import argparse
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from personadual.evaluation.bootstrap import Estimate
+from personadual.evaluation.cli import add_report_arguments, run_report
+from personadual.evaluation.curves import Panel, default_panels, matching, plot_training, read_training_log
+from personadual.evaluation.findings import BETTER, UNCLEAR, WORSE, verdict
+from personadual.evaluation.load import read_generations
+from personadual.evaluation.report import as_markdown, read_report
+from personadual.evaluation.text import estimate_text, foreign, markdown_table, number, visible
+
+HOSTILE = (
+    "a | b\n\n# head `code` <script>alert(1)</script> [x](http://e.vil) ![i](u) @me $x^2$ &amp; \\| \u202e www.e.vil"
+)
+
+
+def row(model, item, condition, right, asked, mode, acc=1.0, prob=None, response="ok", **more):
+    logprob = None if prob is None else math.log(prob)
+    return {
+        "model": model, "seed": 0, "item": item, "question_id": f"q{item}", "data_source": "d", "source": None,
+        "condition": condition, "right_mode": right, "asked_mode": asked, "persona": "", "question": "?",
+        "ground_truth": "x", "response": response, "mode": mode, "acc": acc, "format": 1.0, "score": acc,
+        "tag_logprob": logprob, "deciding_logprob": logprob, "n_tokens": 3, "truncated": False, **more,
+    }  # fmt: skip
+
+
+def generations(model, p_personal, p_fact, count=20, **more):
+    """``count`` items, half personal and half without a persona, with the given P(personalized)."""
+    rows = []
+    for item in range(count):
+        condition, right, p = ("personal", "personalized", p_personal) if item % 2 else ("none", "general", p_fact)
+        p = min(max(p + 0.02 * (item % 5 - 2), 0.001), 0.999)
+        chosen = "personalized" if p > 0.5 else "general"
+        rows.append(row(model, item, condition, right, "free", chosen, acc=float(chosen == right), **more))
+        for mode, prob in (("general", 1 - p), ("personalized", p)):
+            rows.append(row(model, item, condition, right, mode, mode, acc=float(mode == right), prob=prob, **more))
+    return rows
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in rows), encoding="utf-8")
+    return path
+
+
+def report_arguments(*arguments):
+    parser = argparse.ArgumentParser()
+    add_report_arguments(parser)
+    return parser.parse_args(list(map(str, arguments)))
+
+
+@pytest.fixture
+def files(tmp_path):
+    models = {"base": (0.5, 0.5), "sft": (0.5, 0.5), "dualgrpo": (0.95, 0.6)}
+    return [write(tmp_path / f"{name}.jsonl", generations(name, *p)) for name, p in models.items()]
+
+
+def test_report_tells_what_got_better_and_what_got_worse(files, tmp_path, capsys):
+    log = tmp_path / "metrics.jsonl"
+    steps = [
+        {"step": s, "data": {"critic/score/mean": s / 9, "dual_grpo/d/prob_personalized/mean": 0.5}} for s in range(9)
+    ]
+    write(log, steps)
+    run = write(tmp_path / "run.json", [{"seconds": {"sft": 112}, "note": "<b>"}])
+    manifest = write(tmp_path / "manifest.json", [{"files": {"test.parquet": {"sha256": "0"}}}])
+    out = tmp_path / "out"
+    arguments = [*files, "--out", out, "--training-log", log, "--run", run, "--manifest", manifest, "--title", "A *b*"]
+    assert run_report(report_arguments(*arguments)) == 0
+    printed = capsys.readouterr().out
+    assert "Expected mode-selection error" in printed and "dualgrpo" in printed
+    text = (out / "report.md").read_text()
+    for name in ("mode_choice", "accuracy", "training"):
+        assert (out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"figures/{name}.png" in text
+    shows = text.split("## What this shows")[1].split("## What it does not show")[0]
+    personal = next(line for line in shows.splitlines() if "personal questions, expected selection error" in line)
+    assert "0.50 with <code>sft</code>, 0.05 with <code>dualgrpo</code>; difference −0.45" in personal
+    assert personal.endswith("better.") and "(n = 10 items, 10 questions)" in personal
+    factual = next(line for line in shows.splitlines() if "factual questions, expected selection error" in line)
+    assert factual.endswith("worse.") and "+0.10" in factual
+    assert "**Worse, expected selection error**: <code>none</code>" in shows
+    limits = text.split("## What it does not show")[1].split("## Which mode")[0]
+    assert "single training seed" in limits and "20 items of 20 questions" in limits
+    assert "<code>seconds&#46;sft</code>" in text and "<b>" not in text and "A &#42;b&#42;" in text
+
+    found = json.loads((out / "report.json").read_text())
+    assert [model["model"] for model in found["models"]] == ["base", "sft", "dualgrpo"]
+    error = [m for m in found["measures"] if m["measure"] == "selection_error" and m["model"] == "dualgrpo"]
+    assert {m["condition"]: round(m["value"], 3) for m in error} == {
+        "none": 0.6, "personal": 0.05, "factual": 0.6, "all": 0.325
+    }  # fmt: skip
+    assert found["run"]["seconds"]["sft"] == 112 and found["training"]["reward"]["step"] == list(range(9))
+    assert not list(out.glob(".*"))
+
+
+def test_report_is_the_same_twice(files, tmp_path):
+    texts = []
+    for name in ("one", "two"):
+        run_report(report_arguments(*files, "--out", tmp_path / name))
+        texts.append((tmp_path / name / "report.md").read_bytes() + (tmp_path / name / "report.json").read_bytes())
+    assert texts[0] == texts[1]
+
+
+def test_one_model_alone_is_reported(files, tmp_path):
+    assert run_report(report_arguments(files[0], "--out", tmp_path / "o")) == 0
+    assert "There is no second model to compare" in (tmp_path / "o/report.md").read_text()
+
+
+def test_runs_that_were_not_alike_are_named(files, tmp_path):
+    for path, tokens in zip(files, (48, 48, 64), strict=True):
+        settings = {"label": path.stem, "seed": 0, "max_tokens": tokens, "data_sha256": "1"}
+        (tmp_path / f"{path.stem}.meta.json").write_text(json.dumps({"settings": settings}))
+    manifest = write(tmp_path / "manifest.json", [{"files": {"test.parquet": {"sha256": "0"}}}])
+    limits = read_report(files, "t", extras={"manifest": manifest}).limits
+    assert any("max_tokens is <code>48</code>, <code>64</code>" in sentence for sentence in limits)
+    assert any("not one of the manifest's files" in sentence for sentence in limits)
+
+
+def test_hostile_text_breaks_no_table(tmp_path):
+    rows = generations("m|<i>", 0.5, 0.5, response=HOSTILE, persona=HOSTILE, question=HOSTILE, ground_truth=HOSTILE)
+    rows += generations("$\\frac", 0.9, 0.1, response=HOSTILE, persona=HOSTILE, question=HOSTILE, ground_truth=HOSTILE)
+    path = write(tmp_path / "g.jsonl", rows)
+    assert run_report(report_arguments(path, "--out", tmp_path / "o", "--title", HOSTILE)) == 0
+    text = (tmp_path / "o/report.md").read_text()
+    assert "<script" not in text and "](http" not in text and "@me" not in text and "www.e" not in text
+    assert "\u202e" not in text and "`code`" not in text and "$x" not in text
+    assert set(re.findall(r"<[^>]*>", text)) == {"<code>", "</code>"}
+    for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.M):
+        assert len({line.count("|") for line in block.splitlines()}) == 1
+
+
+@given(st.text(max_size=300))
+def test_foreign_text_has_no_character_that_markdown_or_html_reads(text):
+    inner = re.sub(r"&#\d+;", "", foreign(text)).removeprefix("<code>").removesuffix("</code>")
+    assert inner == "*(empty)*" or not re.search(r"[|<>&`*_\[\]!#@$~\\:\n\r]", inner)
+    assert "\n" not in visible(text) and "\x1b" not in visible(text)
+
+
+def test_foreign_text_is_cut_before_it_is_escaped():
+    assert foreign("<" * 500, limit=10) == "<code>" + "&#60;" * 9 + "&#8230;</code>"
+    assert foreign("  ") == "*(empty)*"
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda r: r.pop("acc"), r"g.jsonl:2: missing field\(s\) acc"),
+        (lambda r: r.update(extra=1), r"g.jsonl:2: unknown field\(s\) extra"),
+        (lambda r: r.update(acc="1"), r"g.jsonl:2: field 'acc' must be int or float, found '1'"),
+        (lambda r: r.update(item=True), r"g.jsonl:2: field 'item' must be int, found True"),
+        (lambda r: r.update(persona=None), r"g.jsonl:2: field 'persona' must be str, found None"),
+        (lambda r: r.update(tag_logprob=float("nan")), r"g.jsonl:2: field 'tag_logprob' must be .* or null, found nan"),
+        (lambda r: r.update(asked_mode="free"), r"g.jsonl:2: .* is there twice"),
+        (lambda r: r.update(question_id="z"), r"g.jsonl:2: item 0: field 'question_id' is 'z' here and 'q0'"),
+    ],
+)
+def test_bad_rows_are_named_by_file_line_and_field(change, message, tmp_path):
+    rows = generations("m", 0.5, 0.5, count=2)
+    change(rows[1])
+    with pytest.raises(ValueError, match=message):
+        read_generations([write(tmp_path / "g.jsonl", rows)])
+
+
+def test_files_of_different_test_sets_are_refused(tmp_path):
+    other = [entry | {"condition": "aligned"} for entry in generations("b", 0.5, 0.5)]
+    paths = [write(tmp_path / "a.jsonl", generations("a", 0.5, 0.5)), write(tmp_path / "b.jsonl", other)]
+    with pytest.raises(ValueError, match=r"b.jsonl:1: item 0: field 'condition'"):
+        read_generations(paths)
+
+
+def test_torn_last_line_is_left_out_with_a_warning(tmp_path):
+    path = write(tmp_path / "g.jsonl", generations("m", 0.5, 0.5, count=4))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.warns(UserWarning, match="last line is incomplete"):
+        assert len(read_generations([path])) == 11
+    path.write_text("")
+    with pytest.raises(ValueError, match="no generations"):
+        read_generations([path])
+
+
+def test_report_of_bad_input_returns_2(tmp_path, capsys):
+    path = tmp_path / "g.jsonl"
+    path.write_text("{}\n")
+    assert run_report(report_arguments(path, "--out", tmp_path / "o")) == 2
+    assert "g.jsonl:1: missing field(s)" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_training_log_keeps_numbers_and_later_files_win(tmp_path):
+    first = write(tmp_path / "a", [{"step": 1, "data": {"x": 1.0, "s": "text"}}, {"step": 2, "data": {"x": 2.0}}])
+    second = write(tmp_path / "b", [{"step": 2, "data": {"x": 5.0}}, {"step": 3, "data": {"x": 6}}])
+    log = read_training_log([first, second])
+    assert list(log.columns) == ["x"] and log["x"].to_dict() == {1: 1.0, 2: 5.0, 3: 6.0}
+    bad = write(tmp_path / "c", [{"step": 1, "data": {}}, {"stp": 1}])
+    with pytest.raises(ValueError, match=r"c:2: "):
+        read_training_log([bad])
+
+
+def test_panels_find_metrics_by_pattern_and_skip_absent_ones(tmp_path):
+    names = [
+        f"dual_grpo/quickstart_{c}/prob_{m}/mean" for c in ("none", "personal") for m in ("general", "personalized")
+    ]
+    data = {name: 0.5 for name in names} | {"dual_grpo/prob_personalized/mean": 0.5, "actor/kl_loss": 0.1}
+    log = read_training_log([write(tmp_path / "l", [{"step": s, "data": data} for s in (1, 2)])])
+    panels = default_panels("personalized")
+    assert [list(matching(log, panel)) for panel in panels] == [[], ["none", "personal"], ["actor/kl_loss"], []]
+    assert plot_training(log, panels, tmp_path / "t.png") == tmp_path / "t.png"
+    assert plot_training(log, [Panel("none", ("nothing",))], tmp_path / "n.png") is None
+    assert not (tmp_path / "n.png").exists()
+
+
+@pytest.mark.parametrize(
+    "low, high, lower_is_better, said",
+    [(-0.3, -0.1, True, BETTER), (-0.3, -0.1, False, WORSE), (0.1, 0.2, True, WORSE), (0.1, 0.2, False, BETTER),
+     (-0.1, 0.1, True, UNCLEAR), (0.0, 0.1, True, UNCLEAR), (np.nan, np.nan, True, UNCLEAR)],
+)  # fmt: skip
+def test_verdict_claims_nothing_without_an_interval_off_zero(low, high, lower_is_better, said):
+    assert verdict(Estimate(0.5, low, high, 5, 5), lower_is_better) == said
+
+
+@pytest.mark.parametrize(
+    "value, signed, shown",
+    [(0.456, False, "0.46"), (0.0, False, "0.00"), (0.004, False, "0.004"), (1e-7, False, "<0.001"),
+     (1.0, True, "+1.00"), (1 - 1e-7, False, ">0.999"), (-0.25, False, "−0.25"), (-1e-5, True, "≈0"),
+     (1e-12, True, "0.00"), (np.nan, True, "–")],
+)  # fmt: skip
+def test_numbers_never_round_to_a_certainty_they_are_not(value, signed, shown):
+    assert number(value, signed) == shown
+
+
+def test_estimates_and_tables_as_text():
+    assert estimate_text(Estimate(0.5, 0.25, 0.75, 4, 4)) == "0.50 [0.25, 0.75]"
+    assert estimate_text(Estimate(0.5, np.nan, np.nan, 1, 1)) == "0.50"
+    assert estimate_text(None) == "–"
+    assert markdown_table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_report_has_no_figure_of_an_empty_log(files, tmp_path):
+    log = write(tmp_path / "l", [{"step": 1, "data": {"other": 1.0}}])
+    assert "The log has none of the metrics" in as_markdown(read_report(files, "t", [log]), has_curves=False)
