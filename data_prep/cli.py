@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         names = {field.name for field in fields(QuickstartConfig)}
         sizes = {name: value for name, value in vars(args).items() if name in names}
         config = QuickstartConfig(**sizes, rl_weights=read_weights(args.rl_weight))
-        manifest = build(args.out, config, read_modes(args.modes))
+        manifest = build(args.out, config, Modes.from_config(args.modes))
     except ValueError as error:
         print(f"personadual data quickstart: {error}", file=sys.stderr)
         return 2
@@ -77,20 +77,6 @@ def read_weights(settings: list[str]) -> dict[str, int]:
             raise ValueError(f"--rl-weight {setting!r}: CONDITION=N with one of {', '.join(weights)} is needed")
         weights[condition] = int(number)
     return weights
-
-
-def read_modes(path: Path | None) -> Modes:
-    if path is None:
-        return Modes.from_config(None)
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"--modes {path}: cannot be read as yaml ({error})") from error
-    if not isinstance(content, list):
-        raise ValueError(f"--modes {path}: a list of {{name, tag}} is needed, found {type(content).__name__}")
-    return Modes.from_config(content)
 
 
 def table(manifest: Mapping[str, Any]) -> str:

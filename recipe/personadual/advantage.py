@@ -44,7 +44,7 @@ def index_groups(groups: Sequence[Any] | torch.Tensor) -> torch.Tensor:
     """Number the groups: any hashables (B,) or an integer tensor (B,) to ids 0 .. n_groups - 1, int64 (B,)."""
     if isinstance(groups, torch.Tensor):
         return torch.unique(groups, return_inverse=True)[1]
-    codes, _ = pd.factorize(pd.Series(list(groups), dtype=object))
+    codes, _ = pd.factorize(pd.Series(list(groups), dtype=object), use_na_sentinel=False)
     return torch.from_numpy(codes.astype("int64"))
 
 

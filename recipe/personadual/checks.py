@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from personadual.schedule import session_slot
 from personadual.settings import BLOCK, DualGRPOSettings
 
 logger = logging.getLogger(__name__)
@@ -33,20 +36,8 @@ def check_trainer_config(config: Any, settings: DualGRPOSettings) -> None:
             f"forced rollouts need actor_rollout_ref.rollout.agent.agent_loop_manager_class={MANAGER_CLASS}; it is not "
             "set. With hydra: +actor_rollout_ref.rollout.agent.agent_loop_manager_class=... or +dual_grpo=default."
         )
-    forced = [share for share in settings.rollout_shares()[:-1] if share > 0]
     if config.algorithm.adv_estimator == "dual_grpo":
-        if rollout.n < 2 or (forced and rollout.n < len(forced)):
-            raise ConfigError(
-                f"actor_rollout_ref.rollout.n must give every mode a sample: at least {max(2, len(forced))}, found "
-                f"{rollout.n}; the paper uses 8"
-            )
-        if rollout.n < 2 * len(forced):
-            logger.warning(
-                "actor_rollout_ref.rollout.n=%s gives some mode one sample, whose intra advantage is 0; %s or more "
-                "compare samples inside every mode",
-                rollout.n,
-                2 * len(forced),
-            )
+        _check_samples_per_mode(int(rollout.n), settings)
     correction = config.algorithm.get("rollout_correction") or {}
     if correction.get("bypass_mode", False) and settings.free_share < 1:
         raise ConfigError(
@@ -60,6 +51,24 @@ def check_trainer_config(config: Any, settings: DualGRPOSettings) -> None:
             "actor_rollout_ref.actor.policy_loss.loss_mode=geo_mean averages the advantage over a response, so prefix "
             "tokens would lose theirs. Use vanilla (or another loss that takes advantages per token)."
         )
+
+
+def _check_samples_per_mode(n: int, settings: DualGRPOSettings) -> None:
+    """With n rollouts a prompt, every mode that has a share must get a sample, and should get two."""
+    shares = settings.rollout_shares()
+    if n < 2:
+        raise ConfigError(f"actor_rollout_ref.rollout.n must be at least 2, found {n}; the paper uses 8")
+    slots = Counter(session_slot(session, shares) for session in range(n))
+    for index, name in enumerate(settings.modes.names):
+        if shares[index] > 0 and not slots[index]:
+            raise ConfigError(
+                f"actor_rollout_ref.rollout.n={n} gives mode {name!r} no sample at its share of {shares[index]:.3g}; "
+                f"set n to at least {math.ceil(1 / shares[index])}, or change {BLOCK}.mode_shares or free_share"
+            )
+        if slots[index] == 1:
+            logger.warning(
+                "actor_rollout_ref.rollout.n=%s gives mode %r one sample, whose intra advantage is always 0", n, name
+            )
 
 
 def check_response_length(config: Any, settings: DualGRPOSettings, prefixes: Sequence[Sequence[int]]) -> None:

@@ -20,12 +20,13 @@ from personadual.modes import INVALID_MODE, Modes
 
 TRAIN = "dual_grpo"
 VALIDATION = "val-dual"
-_AGGREGATION_WORDS = re.compile(r"max|min|sum|total", re.IGNORECASE)
+# Matched by look-ahead: words may overlap, and cutting one must not leave another.
+_AGGREGATION_WORDS = re.compile(r"(?=max|min|sum|total)(.)", re.IGNORECASE)
 
 
 def metric_label(name: str) -> str:
     """A data source or mode as part of a metric's name; a word by which verl picks an aggregation gets a dot inside."""
-    return _AGGREGATION_WORDS.sub(lambda found: f"{found.group()[0]}.{found.group()[1:]}", name)
+    return _AGGREGATION_WORDS.sub(r"\1.", name)
 
 
 def training_metrics(

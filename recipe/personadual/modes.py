@@ -6,8 +6,10 @@ learns or measures a mode takes its ``Modes`` from here; the two of the paper ar
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 INVALID_MODE = -1
@@ -60,16 +62,39 @@ class Modes(Sequence[Mode]):
                     raise ValueError(f"modes: tag {mode.tag!r} starts tag {other.tag!r}; no text could tell them apart")
 
     @classmethod
-    def from_config(cls, config: Sequence[Mapping[str, Any]] | None) -> Modes:
-        """Modes of a config block ``[{name: ..., tag: ...}, ...]``; ``None`` gives the two of the paper."""
+    def from_config(cls, config: Sequence[Mapping[str, Any]] | str | os.PathLike[str] | None) -> Modes:
+        """Modes of a config block ``[{name: ..., tag: ...}, ...]``, or of a file that holds one (``from_file``).
+
+        ``None`` gives the two of the paper.
+        """
         if config is None:
             return DEFAULT_MODES
+        if isinstance(config, str | os.PathLike):
+            return cls.from_file(config)
         modes = []
         for position, entry in enumerate(config):
             if not isinstance(entry, Mapping) or set(entry) != {"name", "tag"}:
                 raise ValueError(f"modes[{position}]: exactly the keys 'name' and 'tag' are needed, found {entry!r}")
             modes.append(Mode(name=str(entry["name"]), tag=str(entry["tag"])))
         return cls(modes)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> Modes:
+        """Modes of a YAML or JSON file: the list of {name, tag} alone, or under ``modes``.
+
+        One file can serve data preparation (``--modes``), training (``algorithm.dual_grpo.modes``) and evaluation.
+        """
+        import yaml
+
+        try:
+            content = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ValueError(f"modes file {path}: cannot be read as yaml ({error})") from error
+        if isinstance(content, Mapping):
+            content = content.get("modes")
+        if not isinstance(content, list):
+            raise ValueError(f"modes file {path}: a list of {{name, tag}} is needed, found {type(content).__name__}")
+        return cls.from_config(content)
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
         return self._modes[index]

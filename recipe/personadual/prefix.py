@@ -23,6 +23,8 @@ class ForcedPrefixClient:
         self._pending = True
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_client":  # not set yet, as in copy.copy
+            raise AttributeError(name)
         return getattr(self._client, name)
 
     async def generate(self, *, prompt_ids: list[int], sampling_params: dict[str, Any], **kwargs: Any) -> Any:
@@ -31,15 +33,17 @@ class ForcedPrefixClient:
         self._pending = False
         # verl shares one dict between the sessions of a prompt (agent_loop_tq.py, _run_prompt): never write to it.
         params = dict(sampling_params)
-        params["max_tokens"] = self._response_length - len(self._prefix_ids)
+        room = self._response_length - len(self._prefix_ids)
+        params["max_tokens"] = min(room, params.get("max_tokens", room))
         output = await self._client.generate(
             prompt_ids=list(prompt_ids) + self._prefix_ids, sampling_params=params, **kwargs
         )
         generated = list(output.token_ids)
         if params.get("logprobs"):
-            # Placeholder, of full length also for an aborted request: the trainer puts the actor's own log-probs
-            # here, since a teacher-forced token has no rollout probability (trainer.py, _compute_old_log_prob).
-            output.log_probs = [0.0] * len(self._prefix_ids) + list(output.log_probs or [])
+            # Placeholder: the trainer puts the actor's own log-probs here, since a teacher-forced token has no rollout
+            # probability (trainer.py, _compute_old_log_prob). Rows of a batch must agree in their fields, so the list
+            # is there, and of full length, also where the engine gave none.
+            output.log_probs = [0.0] * len(self._prefix_ids) + list(output.log_probs or [0.0] * len(generated))
         output.token_ids = self._prefix_ids + generated
         return output
 
@@ -54,14 +58,16 @@ def locate_mode(
     for index, prefix in enumerate(prefixes):
         if list(response_ids[: len(prefix)]) == list(prefix):
             return index, len(prefix)
-    # The same text in other tokens, which the model may well write. A tag is short: its characters bound its tokens.
-    longest = max(len(mode.prefix) for mode in modes)
+    # The same text in other tokens, which the model may well write; at most a token per byte of it.
+    longest = max(len(mode.prefix.encode()) for mode in modes)
     head = list(response_ids[: longest + 1])
     text = tokenizer.decode(head, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     parsed = parse_mode(text, modes)
     if parsed.index == INVALID_MODE:
         return INVALID_MODE, 0
-    wanted = modes[parsed.index].prefix
+    mode = modes[parsed.index]
+    # Tag and newline; the tag alone where the response ends there (what follows is then only an end-of-text token).
+    wanted = mode.prefix if text.startswith(mode.prefix) else mode.tag
     for length in range(1, len(head) + 1):
         spelled = tokenizer.decode(head[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False)
         if spelled.startswith(wanted):

@@ -22,7 +22,7 @@ class DualGRPOSettings:
     """Settings of DualGRPO. Equation and symbols: ``personadual.advantage``."""
 
     modes: Modes = DEFAULT_MODES
-    """The modes, in order; given as a list of {name, tag}."""
+    """The modes, in order; given as a list of {name, tag}, or as the path of a YAML file that holds one."""
     intra_coef: float = 1.0
     """c_intra, weight of a sample's reward against the mean of its own mode."""
     inter_coef: float = 1.0
@@ -45,26 +45,25 @@ class DualGRPOSettings:
     """dual_grpo/collapsed is 1 in a step whose prompts give some mode less than this probability on average."""
 
     def __post_init__(self) -> None:
-        for name in ("intra_coef", "inter_coef", "prefix_weight"):
-            if not isinstance(getattr(self, name), int | float) or isinstance(getattr(self, name), bool):
-                raise ValueError(f"{BLOCK}.{name} must be a number, found {getattr(self, name)!r}")
-        for name in ("intra_coef", "inter_coef", "prefix_weight"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{BLOCK}.{name} must be a finite number >= 0, found {getattr(self, name)}")
+        for name in ("intra_coef", "inter_coef", "prefix_weight", "free_share", "collapse_below"):
+            _check_number(name, getattr(self, name), 1.0 if name in ("free_share", "collapse_below") else None)
+        if not isinstance(self.normalize_prefix_length, bool):
+            raise ValueError(
+                f"{BLOCK}.normalize_prefix_length must be true or false, found {self.normalize_prefix_length!r}"
+            )
         for name, known in (("credit", CREDIT), ("prefix_scope", PREFIX_SCOPE), ("std_scope", STD_SCOPE)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{BLOCK}.{name} must be one of {', '.join(known)}, found {getattr(self, name)!r}")
-        for name in ("free_share", "collapse_below"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{BLOCK}.{name} must be between 0 and 1, found {getattr(self, name)}")
         if self.mode_shares is not None:
             if set(self.mode_shares) != set(self.modes.names):
                 raise ValueError(
                     f"{BLOCK}.mode_shares must name each of the modes {', '.join(self.modes.names)} once, "
                     f"found {', '.join(map(str, self.mode_shares))}"
                 )
-            if min(self.mode_shares.values()) < 0 or sum(self.mode_shares.values()) <= 0:
-                raise ValueError(f"{BLOCK}.mode_shares must be >= 0 and not all 0, found {dict(self.mode_shares)}")
+            for name, share in self.mode_shares.items():
+                _check_number(f"mode_shares.{name}", share)
+            if sum(self.mode_shares.values()) <= 0:
+                raise ValueError(f"{BLOCK}.mode_shares must not all be 0, found {dict(self.mode_shares)}")
 
     @classmethod
     def from_config(cls, block: Mapping[str, Any] | None) -> DualGRPOSettings:
@@ -84,7 +83,7 @@ class DualGRPOSettings:
         for key in values:
             if key not in known:
                 near = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
+                hint = f"; did you mean {near[0]}?" if near else "."
                 raise ValueError(f"{BLOCK}.{key} is not a setting{hint} Known: {', '.join(known)}")
         values["modes"] = Modes.from_config(values.get("modes"))
         return cls(**values)
@@ -94,6 +93,14 @@ class DualGRPOSettings:
         weights = [1.0 if self.mode_shares is None else float(self.mode_shares[name]) for name in self.modes.names]
         forced = 1.0 - self.free_share
         return [forced * weight / sum(weights) for weight in weights] + [self.free_share]
+
+
+def _check_number(name: str, value: Any, most: float | None = None) -> None:
+    """A finite number >= 0, and <= ``most``; ValueError that names the key otherwise."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value < float("inf") or (most is not None and value > most):
+        needed = ">= 0" if most is None else f"between 0 and {most:g}"
+        raise ValueError(f"{BLOCK}.{name} must be a finite number {needed}, found {value!r}")
 
 
 def _plain(value: Any) -> Any:

@@ -65,11 +65,11 @@ class DualGRPOMixin(PPOTrainer):
         placeholder itself; checks.py refuses that.)
         """
         batch = super()._compute_old_log_prob(batch, metrics)
-        if not self.config.actor_rollout_ref.rollout.calculate_log_probs:
+        rows = self._rollout_rows(batch)
+        if not self.config.actor_rollout_ref.rollout.calculate_log_probs or not rows.forced.any():
             return batch
         fields = ["old_log_probs", "rollout_log_probs", "response_mask", "responses"]
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-        rows = self._rollout_rows(batch)
         old = data["old_log_probs"].unbind()
         rollout = [row.clone() for row in data["rollout_log_probs"].unbind()]
         for row, (length, forced) in enumerate(zip(rows.prefix_lengths.tolist(), rows.forced.tolist(), strict=True)):
@@ -119,13 +119,9 @@ class DualGRPOMixin(PPOTrainer):
         )
 
     def _mode_metrics(self, batch: Any, rows: RolloutRows) -> dict[str, float]:
-        fields = ["uid", "rm_scores", "data_source"]
+        fields = ["uid", "rm_scores", "data_source", "old_log_probs"]
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-        old = None
-        bypass = (self.config.algorithm.get("rollout_correction") or {}).get("bypass_mode", False)
-        if not bypass:
-            stored = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["old_log_probs"])
-            old = stored["old_log_probs"].to_padded_tensor(padding=0.0)
+        old = data["old_log_probs"].to_padded_tensor(padding=0.0)
         rewards = data["rm_scores"].to_padded_tensor(padding=0.0).sum(-1)
         terms = dual_grpo_terms(
             rewards,

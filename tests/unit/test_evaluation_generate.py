@@ -232,17 +232,6 @@ def test_stop_ids_join_tokenizer_and_generation_config(tmp_path):
     assert stop_token_ids(CharTokenizer(), tmp_path) == [0, 5]
 
 
-def test_modes_file(tmp_path):
-    path = tmp_path / "modes.yaml"
-    path.write_text("modes:\n- {name: a, tag: '[A]'}\n- {name: b, tag: '[B]'}\n")
-    assert evaluate_module.load_modes(path).names == ("a", "b")
-    path.write_text('[{"name": "a", "tag": "[A]"}, {"name": "b", "tag": "[B]"}]')
-    assert evaluate_module.load_modes(path).names == ("a", "b")
-    path.write_text("a: 1")
-    with pytest.raises(ValueError, match="a list of"):
-        evaluate_module.load_modes(path)
-
-
 def test_eval_reports_a_wrong_folder_and_returns_2(parquet, tmp_path, capsys):
     parser = argparse.ArgumentParser()
     add_eval_arguments(parser)

@@ -208,3 +208,16 @@ def test_the_deciding_token_is_the_first_that_differs(prefixes, column):
 def test_prefixes_between_which_no_token_decides_are_refused(prefixes):
     with pytest.raises(ValueError, match="no token decides"):
         deciding_position(prefixes)
+
+
+def test_modes_of_a_file(tmp_path):
+    path = tmp_path / "modes.yaml"
+    path.write_text("modes:\n- {name: a, tag: '[A]'}\n- {name: b, tag: '[B]'}\n")
+    assert Modes.from_config(path).names == Modes.from_config(str(path)).names == ("a", "b")
+    path.write_text('[{"name": "a", "tag": "[A]"}, {"name": "b", "tag": "[B]"}]')
+    assert Modes.from_config(path).names == ("a", "b")
+    path.write_text("a: 1")
+    with pytest.raises(ValueError, match="a list of"):
+        Modes.from_config(path)
+    with pytest.raises(ValueError, match="cannot be read"):
+        Modes.from_config(tmp_path / "missing.yaml")

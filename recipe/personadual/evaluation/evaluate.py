@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from personadual.evaluation.data import read_items
@@ -54,7 +53,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
 
 def _prepare(args: argparse.Namespace) -> tuple[dict[str, Any], list[Asked], Generator, list[int]]:
-    modes = load_modes(args.modes)
+    modes = Modes.from_config(args.modes)
     mode_list = [{"name": mode.name, "tag": mode.tag} for mode in modes]
     settings = {
         "label": args.label,
@@ -84,22 +83,6 @@ def _prepare(args: argparse.Namespace) -> tuple[dict[str, Any], list[Asked], Gen
     if args.max_tokens <= longest_prefix:
         raise ValueError(f"--max-tokens {args.max_tokens} leaves nothing behind a prefix of {longest_prefix} tokens")
     return settings, asks, generator, stop_token_ids(tokenizer, args.model)
-
-
-def load_modes(path: Path | None) -> Modes:
-    """Modes of a YAML or JSON file: a list of {name, tag}, or a mapping with that list under ``modes``."""
-    if path is None:
-        return Modes.from_config(None)
-    import yaml
-
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: {error}") from None
-    config = config.get("modes") if isinstance(config, dict) else config
-    if not isinstance(config, list):
-        raise ValueError(f"{path}: a list of {{name, tag}} is needed, alone or under 'modes'")
-    return Modes.from_config(config)
 
 
 def say(text: str) -> None:
