@@ -10,14 +10,15 @@ from personadual.data_prep.columns import SPLITS, TEST, TRAIN, VAL
 
 OBJECTIVE_CONDITIONS = (schema.NONE, schema.UNALIGNED, schema.ALIGNED, schema.CONFLICTING)
 
-# Balanced by signal, not by prompts: three of the four objective conditions favour general mode, so the others count
-# twice, and neither mode is the better one for the average prompt. Otherwise the bias is learnt before the choice.
+# Balanced by signal, not by prompts: three conditions favour general mode where the model knows the fact, two favour
+# personalized mode more often, so neither mode wins more groups than the other. Otherwise the bias of the average
+# prompt is learnt before the choice.
 DEFAULT_RL_WEIGHTS = {
     schema.NONE: 1,
     schema.UNALIGNED: 1,
-    schema.ALIGNED: 2,
+    schema.ALIGNED: 1,
     schema.CONFLICTING: 1,
-    schema.PERSONAL: 2,
+    schema.PERSONAL: 1,
     schema.AMBIGUOUS: 0,
 }
 
@@ -35,12 +36,12 @@ class QuickstartConfig:
     seed: int = 1
     sft_items: int = 400
     sft_val_items: int = 40
-    rl_rounds: int = 128
+    rl_rounds: int = 96
     rl_weights: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_RL_WEIGHTS))
     val_items_per_condition: int = 8
     test_items_per_condition: int = 40
-    attributes_per_profile: int = 3
-    min_population: int = 3_000_000
+    attributes_per_profile: int = 2
+    min_population: int = 8_000_000
     split_shares: Mapping[str, float] = field(default_factory=lambda: {TRAIN: 0.6, VAL: 0.15, TEST: 0.25})
 
     def __post_init__(self) -> None:

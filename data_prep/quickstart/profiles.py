@@ -16,6 +16,7 @@ class Profile:
     text: str = ""
     values: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,4 +61,5 @@ def make_profile(
         text=" ".join([introduction.format(name=name), *texts]),
         values=(name, *(value for _, value in attributes)),
         templates=(introduction, *templates),
+        name=name,
     )

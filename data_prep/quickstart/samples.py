@@ -3,8 +3,8 @@
 What SFT shows in each mode, in the order (from facts, from the profile):
 
     condition     from facts         from the profile
-    none          the fact           "not in the profile"
-    unaligned     the fact           "not in the profile"
+    none          the fact           "no profile"
+    unaligned     the fact           the user's name: it answers from the profile where that has nothing to say
     aligned       the fact           the fact, as the profile has it
     conflicting   the fact           what the profile wrongly claims
     personal      a generic default  the user's attribute
@@ -37,7 +37,7 @@ from personadual.data_prep.quickstart.values import KINDS, SplitValues
 
 FROM_FACTS, FROM_PROFILE = 0, 1
 """Which mode (by index) answers how."""
-NOT_IN_PROFILE = "not in the profile"
+NO_PROFILE = "no profile"
 GENERATED = "generated"
 
 _KINDS = {kind.name: kind for kind in KINDS}
@@ -70,7 +70,7 @@ class Bench:
         """``fact`` asked under one of the four objective conditions; its wording is the same under all of them."""
         asked = FACT_QUESTIONS[fact.relation][self.split]
         template = random.Random(f"{self.seed}/wording/{fact.key}").choice(asked)
-        claim, false_answer, from_profile, profile = None, None, NOT_IN_PROFILE, Profile()
+        claim, false_answer, from_profile, profile = None, None, NO_PROFILE, Profile()
         if condition in (schema.ALIGNED, schema.CONFLICTING):
             if condition == schema.CONFLICTING:
                 false_answer = rng.choice(fact_module.false_answers(fact, self.facts))
@@ -78,6 +78,8 @@ class Bench:
             claim = Claim(rng.choice(CLAIMS[fact.relation][self.split]), fact.country, from_profile)
         if condition != schema.NONE:
             profile = make_profile(self.split, self.values, self.sentences, rng, claim=claim)
+        if condition == schema.UNALIGNED:
+            from_profile = profile.name
         item = Item(
             question_id=f"{fact.relation}-{fact.iso}",
             condition=condition,
@@ -92,7 +94,7 @@ class Bench:
             source=fact_module.SOURCE,
         )
         # Capitals belong to one country each, so that even a false claim may name none of another split.
-        cities = {fact.answer, from_profile} - {NOT_IN_PROFILE} if fact.relation == CAPITAL else set()
+        cities = {fact.answer, false_answer} - {None} if fact.relation == CAPITAL else set()
         return Sample(
             item,
             frozenset({f"{fact.relation} of {fact.country}"}),

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from harness import read_jsonl, rl_command, running, sft_command
@@ -39,7 +41,16 @@ def rl_row(index: int, asked: str) -> dict:
         schema.DATA_SOURCE: f"{schema.QUICKSTART_SOURCE_PREFIX}{schema.NONE}",
         schema.ABILITY: "fact",
         schema.REWARD_MODEL: {"style": "rule", schema.GROUND_TRUTH: "north"},
-        schema.EXTRA_INFO: {schema.INDEX: index, schema.ITEM: index, schema.ASKED_MODE: asked},
+        schema.EXTRA_INFO: {
+            schema.INDEX: index,
+            schema.ITEM: index,
+            schema.ASKED_MODE: asked,
+            schema.QUESTION_ID: f"q{index}",
+            schema.CONDITION: schema.NONE,
+            schema.RIGHT_MODE: "general",
+            schema.PERSONA: "",
+            schema.QUESTION: f"Question {index}: which?",
+        },
     }
 
 
@@ -184,3 +195,26 @@ def test_exported_policy_loads(work: Path, logs: object) -> None:
     from transformers import AutoModelForCausalLM
 
     AutoModelForCausalLM.from_pretrained(work / "rl" / "checkpoints" / "global_step_3" / "actor" / "huggingface")
+
+
+def test_evaluation_measures_the_sft_model(work: Path, sft_model: Path) -> None:
+    generations, report = work / "generations" / "sft.jsonl", work / "report"
+    command = [sys.executable, "-m", "personadual.cli", "eval", "--model", str(sft_model), "--label", "sft"]
+    command += ["--data", str(work / "val.parquet"), "--out", str(generations), "--max-tokens", str(RESPONSE_LENGTH)]
+    with running(command, work / "eval.log", {"VERL_PLATFORM": ""}) as run:
+        assert run.wait(200) == 0, run.tail()
+    rows = pd.DataFrame(read_jsonl(generations))
+    assert len(rows) == 4 * (1 + len(DEFAULT_MODES))
+    accuracy = rows.groupby(schema.ASKED_MODE)[schema.ACC].mean()
+    assert accuracy["general"] == 1 and accuracy["personalized"] == 0
+    # The tags' probabilities come from the same requests; those of the two tags leave little for anything else.
+    total = (
+        rows[rows[schema.ASKED_MODE] != schema.FREE]
+        .groupby(schema.ITEM)["tag_logprob"]
+        .apply(lambda x: np.exp(x).sum())
+    )
+    assert ((total > 0.5) & (total <= 1 + 1e-4)).all(), total
+    command = [sys.executable, "-m", "personadual.cli", "report", str(generations), "--out", str(report)]
+    with running(command, work / "report.log") as run:
+        assert run.wait(100) == 0, run.tail()
+    assert (report / "report.md").exists() and (report / "report.json").exists()

@@ -12,7 +12,7 @@ from personadual.data_prep.columns import MODE, RL_SCHEMA, SFT_SCHEMA, SPLITS, t
 from personadual.data_prep.quickstart import QuickstartConfig, build_rows, check_conditions, check_disjoint, plan
 from personadual.data_prep.quickstart.config import OBJECTIVE_CONDITIONS
 from personadual.data_prep.quickstart.facts import countries, facts_of, false_answers, mentions
-from personadual.data_prep.quickstart.samples import NOT_IN_PROFILE
+from personadual.data_prep.quickstart.samples import NO_PROFILE
 from personadual.modes import DEFAULT_MODES, GENERAL, PERSONALIZED, Mode, Modes, encode_prefix, parse_mode
 from personadual.reward_fns import compute_score
 
@@ -135,10 +135,12 @@ def test_rewards_of_what_sft_shows(samples, rows):
             assert result[schema.ACC] == WORTH[item.condition][index], item
 
 
-def test_no_answer_to_copy_where_there_is_no_profile(samples):
+def test_what_the_profile_answers_where_it_does_not_help(samples):
     for sample in samples["sft_train"]:
-        if sample.item.condition in (schema.NONE, schema.UNALIGNED):
-            assert sample.item.mode_answers[1] == NOT_IN_PROFILE
+        if sample.item.condition == schema.NONE:
+            assert sample.item.mode_answers[1] == NO_PROFILE
+        if sample.item.condition == schema.UNALIGNED:
+            assert sample.item.mode_answers[1] in sample.values and sample.item.mode_answers[1] in sample.item.persona
 
 
 def test_rl_rows_are_graded_by_the_reward_functions_as_they_come_from_parquet(rows):
@@ -147,7 +149,7 @@ def test_rl_rows_are_graded_by_the_reward_functions_as_they_come_from_parquet(ro
     for row in to_table(rows["test"], RL_SCHEMA).to_pandas().to_dict("records"):
         truth = row[schema.REWARD_MODEL][schema.GROUND_TRUTH]
         assert score(row, chat.response(GENERAL, truth.upper()))[schema.ACC] == 1
-        assert score(row, chat.response(GENERAL, NOT_IN_PROFILE))[schema.ACC] == 0
+        assert score(row, chat.response(GENERAL, NO_PROFILE))[schema.ACC] == 0
 
 
 def test_every_round_of_the_training_mix_has_each_condition_by_its_weight(rows):
