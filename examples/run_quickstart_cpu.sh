@@ -18,7 +18,7 @@ SFT_LR="${SFT_LR:-1e-4}"
 STEPS="${STEPS:-12}"
 PROMPTS="${PROMPTS:-10}"
 ROLLOUTS="${ROLLOUTS:-6}"
-LR="${LR:-5e-6}"
+LR="${LR:-8e-6}"
 CREDIT="${CREDIT:-shared}"
 TEST_ITEMS="${TEST_ITEMS:-30}"
 

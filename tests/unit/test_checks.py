@@ -62,7 +62,12 @@ def test_the_papers_config_passes_without_a_word(changed, caplog):
         ({"actor_rollout_ref.rollout.agent": {}}, [MANAGER, "+dual_grpo=default"]),
         ({N: 1}, [N, "at least 2, found 1", "the paper uses 8"]),
         ({N: 1, "algorithm.dual_grpo.free_share": 1.0}, [N, "at least 2, found 1"]),
-        ({N: 2, "algorithm.dual_grpo.modes": THREE}, [N, "at least 3, found 2"]),
+        ({N: 2, "algorithm.dual_grpo.modes": THREE}, [f"{N}=2", "mode 'c' no sample", "at least 3"]),
+        (
+            {N: 8, "algorithm.dual_grpo.mode_shares": {"general": 95, "personalized": 5}},
+            [f"{N}=8", "mode 'personalized' no sample", "0.05", "at least 20"],
+        ),
+        ({N: 2, "algorithm.dual_grpo.free_share": 0.5}, [f"{N}=2", "mode 'personalized' no sample", "at least 4"]),
         ({BYPASS: {"bypass_mode": True}}, [f"{BYPASS}.bypass_mode=True", "bypass_mode=False", "free_share=1"]),
         (
             {BYPASS: {"bypass_mode": True}, "algorithm.dual_grpo.free_share": 0.5},
