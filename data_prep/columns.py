@@ -7,11 +7,14 @@ several files into one data set, which then fails. The names are those of ``pers
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from personadual import schema
+from personadual.files import write_whole
 
 TRAIN, VAL, TEST = "train", "val", "test"
 SPLITS = (TRAIN, VAL, TEST)
@@ -84,3 +87,8 @@ def to_table(rows: Iterable[Mapping[str, Any]], table_schema: pa.Schema) -> pa.T
             if found != wanted:
                 raise ValueError(f"row {number}: the keys {sorted(found ^ wanted)} are missing or not in the schema")
     return pa.Table.from_pylist([dict(row) for row in rows], schema=table_schema)
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write ``table`` whole or not at all."""
+    write_whole(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import personadual
-from personadual import schema
-from personadual.data_prep import files
+from personadual import files, schema
 from personadual.data_prep.columns import MODE
 from personadual.modes import Modes
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from personadual import schema
-from personadual.data_prep import files, items
-from personadual.data_prep.columns import RL_SCHEMA, SFT_SCHEMA, SPLITS, to_table
+from personadual import files, schema
+from personadual.data_prep import items
+from personadual.data_prep.columns import RL_SCHEMA, SFT_SCHEMA, SPLITS, to_table, write_parquet
 from personadual.data_prep.manifest import MANIFEST, build_manifest
 from personadual.data_prep.quickstart import checks, facts, plan, samples
 from personadual.data_prep.quickstart.config import QuickstartConfig
@@ -65,7 +65,7 @@ def build(out: Path, config: QuickstartConfig | None = None, modes: Modes = DEFA
     (folder / MANIFEST).unlink(missing_ok=True)  # an old one must not vouch for new files
     named = {f"{name}.parquet": of_file for name, of_file in rows.items()}
     for name, of_file in named.items():
-        files.write_parquet(folder / name, to_table(of_file, _schema_of(of_file, name)))
+        write_parquet(folder / name, to_table(of_file, _schema_of(of_file, name)))
     manifest = build_manifest(
         folder,
         named,

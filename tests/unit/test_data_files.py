@@ -4,13 +4,14 @@ import argparse
 import hashlib
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from personadual import schema
-from personadual.data_prep import cli, files
+from personadual import files, schema
+from personadual.data_prep import cli
 from personadual.data_prep.columns import RL_SCHEMA, SFT_SCHEMA
 from personadual.data_prep.quickstart import QuickstartConfig, build
 
@@ -78,7 +79,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path):
 
 def test_a_build_that_fails_on_the_way_leaves_no_manifest(tmp_path, monkeypatch):
     build(tmp_path, SMALL)
-    monkeypatch.setattr(files, "write_parquet", lambda path, table: (_ for _ in ()).throw(OSError("disk")))
+    monkeypatch.setattr(
+        sys.modules[build.__module__], "write_parquet", lambda path, table: (_ for _ in ()).throw(OSError("disk"))
+    )
     with pytest.raises(OSError):
         build(tmp_path, SMALL)
     assert not (tmp_path / "manifest.json").exists()

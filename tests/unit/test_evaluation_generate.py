@@ -15,7 +15,7 @@ from personadual.evaluation.engine import Completion, stop_token_ids
 from personadual.evaluation.fingerprint import model_fingerprint
 from personadual.evaluation.generate import Generator, generate, longest_prompt, pending
 from personadual.evaluation.load import read_generations
-from personadual.evaluation.runfile import RunFile, meta_path, read_meta, write_whole
+from personadual.evaluation.runfile import RunFile, meta_path, read_meta
 from personadual.modes import DEFAULT_MODES, GENERAL, PERSONALIZED, Mode, Modes
 
 SETTINGS = {"label": "m", "dtype": "float32", "modes": [{"name": "general", "tag": "[G]"}]}
@@ -165,7 +165,7 @@ def test_rows_without_settings_and_broken_lines_are_refused(tmp_path):
     path.write_text("{}\n")
     with pytest.raises(ValueError, match=r"has rows but no m.meta.json"):
         RunFile(path, SETTINGS)
-    write_whole(meta_path(path), json.dumps({"settings": SETTINGS}))
+    meta_path(path).write_text(json.dumps({"settings": SETTINGS}))
     path.write_text("{}\n{no\n{}\n")
     with pytest.raises(ValueError, match=r"m.jsonl:2: not JSON"):
         RunFile(path, SETTINGS)

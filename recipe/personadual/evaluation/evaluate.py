@@ -10,9 +10,10 @@ from typing import Any
 
 from personadual.evaluation.data import read_items
 from personadual.evaluation.engine import EngineSettings, VllmEngine, stop_token_ids
-from personadual.evaluation.fingerprint import file_sha256, machine, model_fingerprint, version_of
+from personadual.evaluation.fingerprint import machine, model_fingerprint, version_of
 from personadual.evaluation.generate import Asked, Generator, generate, longest_prompt, pending
 from personadual.evaluation.runfile import RunFile
+from personadual.files import sha256_of
 from personadual.modes import Modes
 
 
@@ -60,7 +61,7 @@ def _prepare(args: argparse.Namespace) -> tuple[dict[str, Any], list[Asked], Gen
         "seed": args.seed,
         "model": args.model.resolve().name,
         "model_fingerprint": model_fingerprint(args.model),
-        "data_sha256": file_sha256(args.data),
+        "data_sha256": sha256_of(args.data),
         "modes": mode_list,
         "dtype": args.dtype,
         "max_tokens": args.max_tokens,

@@ -14,15 +14,6 @@ WEIGHTS = (".safetensors", ".bin", ".pt")
 TEXTS = (".json", ".jinja", ".model", ".txt")
 
 
-def file_sha256(path: Path) -> str:
-    """sha256 of the file's bytes."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def model_fingerprint(folder: Path) -> str:
     """Hash that tells checkpoints apart without reading all of them.
 

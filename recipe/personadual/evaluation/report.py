@@ -18,9 +18,10 @@ from personadual.evaluation.figures import ACCURACY, MODE_CHOICE, TRAINING, plot
 from personadual.evaluation.findings import compared_measures, what_it_shows
 from personadual.evaluation.limits import mixed_settings, what_it_does_not_show
 from personadual.evaluation.load import mode_names, read_generations
-from personadual.evaluation.runfile import SESSIONS, SETTINGS, read_meta, write_whole
+from personadual.evaluation.runfile import SESSIONS, SETTINGS, read_meta
 from personadual.evaluation.summary import contrasts, paired_differences, summarise
 from personadual.evaluation.text import escape, plain_table
+from personadual.files import write_text
 from personadual.schema import ITEM
 
 FIGURES = "figures"
@@ -103,8 +104,8 @@ def write_report(report: Report, out: Path) -> Path:
     plot_mode_choice(report.summary, report.values, report.modes, figures / MODE_CHOICE)
     plot_accuracy(report.summary, report.modes, figures / ACCURACY)
     has_curves = report.log is not None and plot_training(report.log, report.panels, figures / TRAINING) is not None
-    write_whole(out / "report.json", json.dumps(as_json(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    write_whole(out / "report.md", as_markdown(report, has_curves))
+    write_text(out / "report.json", json.dumps(as_json(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(out / "report.md", as_markdown(report, has_curves))
     return out / "report.md"
 
 

@@ -5,27 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from personadual.files import write_json
+
 SETTINGS, SESSIONS = "settings", "sessions"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write ``text`` so that a reader sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def meta_path(path: Path) -> Path:
@@ -113,7 +98,7 @@ class RunFile:
         self._save_meta()
 
     def _save_meta(self) -> None:
-        write_whole(meta_path(self.path), json.dumps(self.meta, indent=2, ensure_ascii=False) + "\n")
+        write_json(meta_path(self.path), self.meta)
 
     def __enter__(self) -> RunFile:
         return self
