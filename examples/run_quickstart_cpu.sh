@@ -15,9 +15,9 @@ OUT="${OUT:-outputs/quickstart}"
 SEED="${SEED:-1}"
 SFT_ITEMS="${SFT_ITEMS:-400}"
 SFT_LR="${SFT_LR:-1e-4}"
-STEPS="${STEPS:-12}"
-PROMPTS="${PROMPTS:-10}"
-ROLLOUTS="${ROLLOUTS:-6}"
+STEPS="${STEPS:-15}"
+PROMPTS="${PROMPTS:-12}"
+ROLLOUTS="${ROLLOUTS:-4}"
 LR="${LR:-8e-6}"
 CREDIT="${CREDIT:-shared}"
 TEST_ITEMS="${TEST_ITEMS:-30}"
@@ -121,7 +121,7 @@ run_dualgrpo() {
     actor_rollout_ref.rollout.temperature=1.0 \
     actor_rollout_ref.rollout.max_model_len=160 \
     trainer.total_training_steps="$STEPS" \
-    trainer.save_freq=6 \
+    trainer.save_freq=5 \
     trainer.max_actor_ckpt_to_keep=1 \
     trainer.test_freq=-1 \
     trainer.val_before_train=False \
@@ -144,15 +144,15 @@ report() {
 }
 
 say "PersonaDual quickstart: $STEPS DualGRPO steps of $PROMPTS prompts x $ROLLOUTS rollouts, into $OUT
-Expect about $((13 + STEPS * PROMPTS * ROLLOUTS / 2 / 60)) minutes on 2 cores, and as much less as there is done already."
+Expect about $((14 + STEPS * PROMPTS * ROLLOUTS * 7 / 600)) minutes on 2 cores, and as much less as there is done already."
 
 bash requirements/install_cpu.sh "$root/.venv"
 export PATH="$root/.venv/bin:$PATH"
 
 stage model "1 minute" make_model
 stage data "a few seconds" make_data
-stage sft "3 minutes" run_sft
-stage "dualgrpo_$STEPS" "$((2 + STEPS * PROMPTS * ROLLOUTS / 2 / 60)) minutes" run_dualgrpo "$@"
+stage sft "4 minutes" run_sft
+stage "dualgrpo_$STEPS" "$((3 + STEPS * PROMPTS * ROLLOUTS * 7 / 600)) minutes" run_dualgrpo "$@"
 stage eval_base "2 minutes" evaluate base base
 stage eval_sft "2 minutes" evaluate sft sft
 stage "eval_dualgrpo_$STEPS" "2 minutes" evaluate dualgrpo "dualgrpo_$STEPS"

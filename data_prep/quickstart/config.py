@@ -10,15 +10,15 @@ from personadual.data_prep.columns import SPLITS, TEST, TRAIN, VAL
 
 OBJECTIVE_CONDITIONS = (schema.NONE, schema.UNALIGNED, schema.ALIGNED, schema.CONFLICTING)
 
-# Balanced by signal, not by prompts: three conditions favour general mode where the model knows the fact, two favour
-# personalized mode more often, so neither mode wins more groups than the other. Otherwise the bias of the average
-# prompt is learnt before the choice.
+# Balanced by signal, not by prompts, so that neither mode wins more groups than the other; otherwise the bias of the
+# average prompt is learnt before the choice. After the default SFT, general mode won 0.5, 0.4, 0.9 and 0.3 of the
+# groups of none, unaligned, conflicting and aligned, personalized mode 0.5 of aligned and 0.7 of personal.
 DEFAULT_RL_WEIGHTS = {
     schema.NONE: 1,
     schema.UNALIGNED: 1,
     schema.ALIGNED: 1,
     schema.CONFLICTING: 1,
-    schema.PERSONAL: 1,
+    schema.PERSONAL: 2,
     schema.AMBIGUOUS: 0,
 }
 
