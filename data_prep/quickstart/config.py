@@ -11,14 +11,14 @@ from personadual.data_prep.columns import SPLITS, TEST, TRAIN, VAL
 OBJECTIVE_CONDITIONS = (schema.NONE, schema.UNALIGNED, schema.ALIGNED, schema.CONFLICTING)
 
 # Balanced by signal, not by prompts, so that neither mode wins more groups than the other; otherwise the bias of the
-# average prompt is learnt before the choice. After the default SFT, general mode won 0.5, 0.4, 0.9 and 0.3 of the
-# groups of none, unaligned, conflicting and aligned, personalized mode 0.5 of aligned and 0.7 of personal.
+# average prompt is learnt before the choice. After the default SFT, general mode won about 0.5, 0.4, 0.8 and 0.2 of the
+# groups of none, unaligned, conflicting and aligned, personalized mode 0.4 of aligned and 0.8 of personal.
 DEFAULT_RL_WEIGHTS = {
-    schema.NONE: 1,
-    schema.UNALIGNED: 1,
-    schema.ALIGNED: 1,
-    schema.CONFLICTING: 1,
-    schema.PERSONAL: 2,
+    schema.NONE: 2,
+    schema.UNALIGNED: 2,
+    schema.ALIGNED: 2,
+    schema.CONFLICTING: 2,
+    schema.PERSONAL: 3,
     schema.AMBIGUOUS: 0,
 }
 
