@@ -94,7 +94,7 @@ class Bench:
             source=fact_module.SOURCE,
         )
         # Capitals belong to one country each, so that even a false claim may name none of another split.
-        cities = {fact.answer, false_answer} - {None} if fact.relation == CAPITAL else set()
+        cities = {city for city in (fact.answer, false_answer) if city} if fact.relation == CAPITAL else set()
         return Sample(
             item,
             frozenset({f"{fact.relation} of {fact.country}"}),
