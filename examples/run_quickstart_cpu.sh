@@ -15,10 +15,10 @@ OUT="${OUT:-outputs/quickstart}"
 SEED="${SEED:-1}"
 SFT_ITEMS="${SFT_ITEMS:-400}"
 SFT_LR="${SFT_LR:-1e-4}"
-STEPS="${STEPS:-16}"
-PROMPTS="${PROMPTS:-11}"
+STEPS="${STEPS:-15}"
+PROMPTS="${PROMPTS:-12}"
 ROLLOUTS="${ROLLOUTS:-4}"
-LR="${LR:-1.2e-5}"
+LR="${LR:-8e-6}"
 CREDIT="${CREDIT:-shared}"
 TEST_ITEMS="${TEST_ITEMS:-30}"
 
@@ -121,7 +121,7 @@ run_dualgrpo() {
     actor_rollout_ref.rollout.temperature=1.0 \
     actor_rollout_ref.rollout.max_model_len=160 \
     trainer.total_training_steps="$STEPS" \
-    trainer.save_freq=4 \
+    trainer.save_freq=5 \
     trainer.max_actor_ckpt_to_keep=1 \
     trainer.test_freq=-1 \
     trainer.val_before_train=False \

@@ -14,11 +14,11 @@ OBJECTIVE_CONDITIONS = (schema.NONE, schema.UNALIGNED, schema.ALIGNED, schema.CO
 # average prompt is learnt before the choice. After the default SFT, general mode won about 0.5, 0.4, 0.8 and 0.2 of the
 # groups of none, unaligned, conflicting and aligned, personalized mode 0.4 of aligned and 0.8 of personal.
 DEFAULT_RL_WEIGHTS = {
-    schema.NONE: 2,
-    schema.UNALIGNED: 2,
-    schema.ALIGNED: 2,
-    schema.CONFLICTING: 2,
-    schema.PERSONAL: 3,
+    schema.NONE: 1,
+    schema.UNALIGNED: 1,
+    schema.ALIGNED: 1,
+    schema.CONFLICTING: 1,
+    schema.PERSONAL: 2,
     schema.AMBIGUOUS: 0,
 }
 

@@ -49,7 +49,7 @@ def test_the_manifest_says_what_is_there(tmp_path):
         assert entry["sha256"] == hashlib.sha256(content).hexdigest()
         assert entry["rows"] == table.num_rows == sum(sum(modes.values()) for modes in entry["counts"].values())
         assert table.schema == (SFT_SCHEMA if name.startswith("sft") else RL_SCHEMA)
-    assert manifest["files"]["rl_train.parquet"]["counts"]["aligned"] == {"free": 8}
+    assert manifest["files"]["rl_train.parquet"]["counts"]["aligned"] == {"free": 4}
     assert manifest["files"]["rl_val.parquet"]["counts"]["none"] == {"free": 2, "general": 2, "personalized": 2}
     assert str(tmp_path) not in json.dumps(manifest)
 
@@ -93,7 +93,7 @@ def test_the_command_writes_and_prints_a_table(tmp_path, capsys):
     assert "rl_train.parquet" in printed and "ambiguous" in printed
     manifest = json.loads((tmp_path / "bed" / "manifest.json").read_text())
     assert manifest["seed"] == 3 and manifest["config"]["rl_weights"]["none"] == 3
-    assert manifest["files"]["rl_train.parquet"]["rows"] == 4 * (3 + 9)
+    assert manifest["files"]["rl_train.parquet"]["rows"] == 4 * (3 + 5)
 
 
 def test_the_command_takes_modes_from_yaml(tmp_path):
