@@ -2,7 +2,7 @@
 # The whole job on a machine without a GPU: a real model (SmolLM2-135M-Instruct) through SFT and DualGRPO with verl's own
 # trainers and real vLLM rollouts, then an evaluation of all three models and a report.
 #
-#   bash examples/run_quickstart_cpu.sh                  about 25 minutes on 2 cores, set-up included
+#   bash examples/run_quickstart_cpu.sh                  25 to 30 minutes on 2 cores, set-up included
 #   STEPS=60 bash examples/run_quickstart_cpu.sh         more DualGRPO steps; continues a shorter run
 #   FRESH=1 bash examples/run_quickstart_cpu.sh          start over
 #
@@ -144,14 +144,14 @@ report() {
 }
 
 say "PersonaDual quickstart: $STEPS DualGRPO steps of $PROMPTS prompts x $ROLLOUTS rollouts, into $OUT
-Expect about $((14 + STEPS * PROMPTS * ROLLOUTS * 7 / 600)) minutes on 2 cores, and as much less as there is done already."
+Expect about $((19 + STEPS * PROMPTS * ROLLOUTS * 7 / 600)) minutes on 2 cores, and as much less as there is done already."
 
 bash requirements/install_cpu.sh "$root/.venv"
 export PATH="$root/.venv/bin:$PATH"
 
 stage model "1 minute" make_model
 stage data "a few seconds" make_data
-stage sft "4 minutes" run_sft
+stage sft "5 minutes" run_sft
 stage "dualgrpo_$STEPS" "$((3 + STEPS * PROMPTS * ROLLOUTS * 7 / 600)) minutes" run_dualgrpo "$@"
 stage eval_base "2 minutes" evaluate base base
 stage eval_sft "2 minutes" evaluate sft sft
