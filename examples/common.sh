@@ -6,7 +6,7 @@ say() { printf '\n[%(%H:%M:%S)T] %s\n' -1 "$*"; }
 
 die() { echo "$*" >&2; exit 1; }
 
-# run_or_check TRAINER_MODULE CONFIG_NAME ARGS...: with DRY_RUN=1 composes, checks and prints the configuration.
+# run_or_check_ppo CONFIG_NAME ARGS...: trains; with DRY_RUN=1 composes, checks and prints the configuration instead.
 run_or_check_ppo() {
   local config="$1"; shift
   if [ "${DRY_RUN:-0}" = 1 ]; then
