@@ -67,7 +67,11 @@ def _check_samples_per_mode(n: int, settings: DualGRPOSettings) -> None:
             )
         if slots[index] == 1:
             logger.warning(
-                "actor_rollout_ref.rollout.n=%s gives mode %r one sample, whose intra advantage is always 0", n, name
+                "actor_rollout_ref.rollout.n=%s gives mode %r one sample, whose intra advantage is always 0; "
+                "with n of %s or more its samples are compared",
+                n,
+                name,
+                math.ceil(2 / shares[index]),
             )
 
 
