@@ -53,6 +53,8 @@ EXTRA_INFO_TYPE = pa.struct(
         pa.field(schema.OPTIONS, pa.list_(_TEXT)),
         pa.field(schema.ACCEPT, pa.list_(_TEXT)),
         pa.field(schema.SOURCE, _TEXT),
+        pa.field(schema.LICENCE, _TEXT),
+        pa.field(schema.SUBJECT, _TEXT),
     ]
 )
 

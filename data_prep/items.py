@@ -35,6 +35,8 @@ class Item:
     split: str
     source: str
     options: tuple[str, ...] | None = None
+    licence: str = ""
+    subject: str = ""
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -81,6 +83,8 @@ def rl_rows(
                 schema.OPTIONS: None if item.options is None else list(item.options),
                 schema.ACCEPT: list(item.accept),
                 schema.SOURCE: item.source,
+                schema.LICENCE: item.licence,
+                schema.SUBJECT: item.subject,
             }
             rows.append(
                 {

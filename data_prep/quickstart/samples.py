@@ -39,6 +39,7 @@ FROM_FACTS, FROM_PROFILE = 0, 1
 """Which mode (by index) answers how."""
 NO_PROFILE = "no profile"
 GENERATED = "generated"
+GENERATED_LICENCE = "Apache-2.0"
 
 _KINDS = {kind.name: kind for kind in KINDS}
 
@@ -92,6 +93,7 @@ class Bench:
             ability=FACT,
             split=self.split,
             source=fact_module.SOURCE,
+            licence=fact_module.LICENCE,
         )
         # Capitals belong to one country each, so that even a false claim may name none of another split.
         cities = {city for city in (fact.answer, false_answer) if city} if fact.relation == CAPITAL else set()
@@ -119,6 +121,7 @@ class Bench:
             ability=PREFERENCE,
             split=self.split,
             source=GENERATED,
+            licence=GENERATED_LICENCE,
         )
         return Sample(item, values=frozenset(profile.values), templates=frozenset({template, *profile.templates}))
 
@@ -140,6 +143,7 @@ class Bench:
             ability=PREFERENCE,
             split=self.split,
             source=fact_module.SOURCE,
+            licence=fact_module.LICENCE,
         )
         return Sample(
             item,

