@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from personadual.modes import INVALID_MODE, Modes, parse_mode
 
 
@@ -73,3 +75,27 @@ def locate_mode(
         if spelled.startswith(wanted):
             return parsed.index, length
     return parsed.index, len(head)
+
+
+def adopt_prefix_log_probs(
+    rollout: torch.Tensor, actor: torch.Tensor, prefix_lengths: torch.Tensor, forced: torch.Tensor
+) -> torch.Tensor:
+    """``rollout`` log-probs with those of forced prefix tokens replaced by the actor's.
+
+    Args:
+        rollout, actor: jagged nested tensors (B, t) of the same row lengths. prefix_lengths: (B,) int.
+        forced: (B,) bool, the rows whose prefix was written by us.
+
+    Returns:
+        Jagged, as ``rollout``. Raises ValueError where the two differ in row lengths.
+    """
+    offsets = rollout.offsets()
+    if not torch.equal(offsets, actor.offsets()):
+        raise ValueError("rollout and actor log-probs differ in the lengths of their rows")
+    start, lengths = offsets[:-1], offsets.diff()
+    row = torch.repeat_interleave(torch.arange(len(lengths), device=offsets.device), lengths)
+    column = torch.arange(int(offsets[-1]), device=offsets.device) - start[row]
+    device = offsets.device
+    of_prefix = forced.to(device)[row] & (column < prefix_lengths.to(device)[row])
+    values = torch.where(of_prefix, actor.values().to(rollout.values().dtype), rollout.values())
+    return torch.nested.nested_tensor_from_jagged(values, offsets)

@@ -25,6 +25,7 @@ from personadual.advantage import dual_grpo_terms
 from personadual.estimator import ROLLOUT_ROWS, RolloutRows
 from personadual.metrics import training_metrics, validation_metrics
 from personadual.modes import INVALID_MODE, deciding_position, encode_prefixes
+from personadual.prefix import adopt_prefix_log_probs
 from personadual.settings import DualGRPOSettings
 
 FORCED_SOURCE = "{source}:forced_{mode}"
@@ -65,17 +66,16 @@ class DualGRPOMixin(PPOTrainer):
         placeholder itself; checks.py refuses that.)
         """
         batch = super()._compute_old_log_prob(batch, metrics)
+        if not self.config.actor_rollout_ref.rollout.calculate_log_probs:
+            return batch
         rows = self._rollout_rows(batch)
-        if not self.config.actor_rollout_ref.rollout.calculate_log_probs or not rows.forced.any():
+        if not rows.forced.any():
             return batch
         fields = ["old_log_probs", "rollout_log_probs", "response_mask", "responses"]
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-        old = data["old_log_probs"].unbind()
-        rollout = [row.clone() for row in data["rollout_log_probs"].unbind()]
-        for row, (length, forced) in enumerate(zip(rows.prefix_lengths.tolist(), rows.forced.tolist(), strict=True)):
-            if forced:
-                rollout[row][:length] = old[row][:length]
-        data["rollout_log_probs"] = torch.nested.as_nested_tensor(rollout, layout=torch.jagged)
+        data["rollout_log_probs"] = adopt_prefix_log_probs(
+            data["rollout_log_probs"], data["old_log_probs"], rows.prefix_lengths, rows.forced
+        )
         tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=data.select("rollout_log_probs"))
         metrics.update(calculate_debug_metrics(DataProto(batch=data.to_padded_tensor())))
         return batch
@@ -119,12 +119,14 @@ class DualGRPOMixin(PPOTrainer):
         )
 
     def _mode_metrics(self, batch: Any, rows: RolloutRows) -> dict[str, float]:
-        fields = ["uid", "rm_scores", "data_source", "old_log_probs"]
+        # What the estimator saw: with use_kl_in_reward that is the score less the KL penalty, else verl stores it once.
+        seen = "token_level_rewards" if self.config.algorithm.use_kl_in_reward else "rm_scores"
+        fields = sorted({"uid", "rm_scores", seen, "data_source", "old_log_probs"})
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
         old = data["old_log_probs"].to_padded_tensor(padding=0.0)
         rewards = data["rm_scores"].to_padded_tensor(padding=0.0).sum(-1)
         terms = dual_grpo_terms(
-            rewards,
+            data[seen].to_padded_tensor(padding=0.0).sum(-1),
             rows.modes,
             [plain_entry(uid) for uid in data["uid"]],
             norm_by_std=bool(self.config.algorithm.get("norm_adv_by_std_in_grpo", True)),

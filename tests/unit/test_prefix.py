@@ -3,12 +3,13 @@
 import asyncio
 
 import pytest
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 from verl.workers.rollout.replica import TokenOutput
 
 from personadual.modes import DEFAULT_MODES, INVALID_MODE, Mode, Modes, encode_prefixes
-from personadual.prefix import ForcedPrefixClient, locate_mode
+from personadual.prefix import ForcedPrefixClient, adopt_prefix_log_probs, locate_mode
 
 
 class Engine:
@@ -219,3 +220,22 @@ def test_a_response_that_is_nothing_but_the_tag_has_a_mode():
 )
 def test_a_response_without_a_tag_at_its_very_start_is_invalid(text):
     assert locate(text) == (INVALID_MODE, 0)
+
+
+def jagged(rows):
+    return torch.nested.nested_tensor([torch.tensor(row) for row in rows], layout=torch.jagged)
+
+
+def test_forced_prefix_tokens_take_the_actors_log_probs_and_nothing_else_changes():
+    rollout = jagged([[-9.0, -9.0, -1.0], [-9.0, -2.0], [-0.5, -0.6, -0.7, -0.8]])
+    actor = jagged([[-0.1, -0.2, -0.3], [-0.4, -0.5], [-1.0, -1.1, -1.2, -1.3]])
+    lengths, forced = torch.tensor([2, 1, 2]), torch.tensor([True, True, False])
+    found = adopt_prefix_log_probs(rollout, actor, lengths, forced)
+    expected = jagged([[-0.1, -0.2, -1.0], [-0.4, -2.0], [-0.5, -0.6, -0.7, -0.8]])
+    torch.testing.assert_close(found.values(), expected.values())
+    assert torch.equal(found.offsets(), expected.offsets())
+
+
+def test_log_probs_of_other_row_lengths_are_refused():
+    with pytest.raises(ValueError, match="lengths of their rows"):
+        adopt_prefix_log_probs(jagged([[-1.0]]), jagged([[-1.0, -1.0]]), torch.tensor([1]), torch.tensor([True]))

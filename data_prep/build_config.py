@@ -1,0 +1,174 @@
+"""What ``personadual data build`` builds: the keys of its yaml file, with their defaults and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from personadual import schema
+from personadual.data_prep.attach import ATTACHED, SERVED
+from personadual.data_prep.columns import SPLITS
+from personadual.data_prep.config_reading import read, read_yaml
+from personadual.data_prep.neardup import NearDuplicates
+from personadual.data_prep.splits import Splits
+from personadual.modes import Modes
+
+RIGHT, ALL = "right", "all"
+"""Modes in which SFT shows an item: the one known to be better (by facts where none is), or each."""
+ESCAPE, DROP = "escape", "drop"
+
+PRESETS = ("paper", "quickstart")
+
+
+@dataclass(frozen=True)
+class Input:
+    """One source and where its rows come from.
+
+    ``input`` is a file, a folder, or a hub id (null for the source's own); ``split`` and ``config`` are the hub's.
+    ``limit`` and ``per_subject`` bound the questions taken, evenly by hash; ``limit`` takes each subject in proportion
+    to its questions. ``weight`` is the source's share where ``sft.items`` or ``rl.items`` takes a part (null: by its
+    number of questions). ``mapping`` says which columns a generic source has.
+    """
+
+    name: str
+    input: str | None = None
+    split: str | None = None
+    config: str | None = None
+    mapping: Mapping[str, Any] | None = None
+    limit: int | None = None
+    per_subject: int | None = None
+    weight: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_positive(f"sources.{self.name}", limit=self.limit, per_subject=self.per_subject, weight=self.weight)
+
+
+@dataclass(frozen=True)
+class Personas:
+    """Personas for the questions that come without one.
+
+    ``shares`` of the conditions none, unaligned, aligned and conflicting (sum 1); in the splits of
+    ``every_condition_in`` each question is asked under all conditions with a share. ``limit`` bounds the personas held
+    in memory, taken evenly by hash.
+    """
+
+    source: str | None = "personahub"
+    input: str | None = None
+    split: str | None = None
+    config: str | None = None
+    limit: int = 200_000
+    shares: Mapping[str, float] = field(default_factory=lambda: {schema.NONE: 0.5, schema.UNALIGNED: 0.5})
+    every_condition_in: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        known = ", ".join(ATTACHED)
+        if set(self.shares) - set(ATTACHED) or any(share < 0 for share in self.shares.values()):
+            raise ValueError(f"personas.shares: shares of 0 or more of {known} are needed, found {dict(self.shares)}")
+        if abs(sum(self.shares.values()) - 1) > 1e-6:
+            raise ValueError(f"personas.shares: they must sum to 1, found {sum(self.shares.values()):g}")
+        if set(self.every_condition_in) - set(SPLITS):
+            raise ValueError(
+                f"personas.every_condition_in: some of {', '.join(SPLITS)}, found {self.every_condition_in}"
+            )
+        if self.shares.get(schema.UNALIGNED) and self.source is None:
+            raise ValueError("personas.source: unaligned personas have a share, so a source is needed (personahub)")
+        _check_positive("personas", limit=self.limit)
+
+
+@dataclass(frozen=True)
+class Hygiene:
+    """What is done with mode tags, answer blocks and chat markers inside texts."""
+
+    question: str = ESCAPE
+    persona: str = ESCAPE
+
+    def __post_init__(self) -> None:
+        for name, rule in (("question", self.question), ("persona", self.persona)):
+            if rule not in (ESCAPE, DROP):
+                raise ValueError(f"hygiene.{name}: {ESCAPE} or {DROP} is needed, found {rule!r}")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One of the two kinds of files.
+
+    ``share`` of the questions of the train split (SFT and RL share none where their shares sum to at most 1); ``items``
+    bounds the training items, ``val_items`` and ``test_items`` those of the others. ``modes`` (SFT) says in which modes
+    an item is shown: the ``right`` one or ``all``.
+    """
+
+    share: float = 1.0
+    items: int | None = None
+    val_items: int | None = None
+    test_items: int | None = None
+    modes: str = RIGHT
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise ValueError(f"sft/rl share: a number above 0, at most 1, is needed, found {self.share!r}")
+        if self.modes not in (RIGHT, ALL):
+            raise ValueError(f"sft.modes: {RIGHT} or {ALL} is needed, found {self.modes!r}")
+        _check_positive("sft/rl", items=self.items, val_items=self.val_items, test_items=self.test_items)
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """A whole build. ``served`` is the served model's block (``served.ServedConfig``); null where nothing is asked."""
+
+    sources: tuple[Input, ...]
+    seed: int = 1
+    modes: Any = None
+    personas: Personas | None = None
+    splits: Splits = field(default_factory=Splits)
+    near_duplicates: NearDuplicates = field(default_factory=NearDuplicates)
+    hygiene: Hygiene = field(default_factory=Hygiene)
+    sft: Task | None = None
+    rl: Task | None = None
+    served: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ValueError("sources: at least one is needed")
+        if self.sft is None and self.rl is None:
+            raise ValueError("sft, rl: at least one of the two is needed ('sft: {}' takes every default)")
+        Modes.from_config(self.modes)
+        asked = [name for name in SERVED if self.personas and self.personas.shares.get(name, 0) > 0]
+        if asked and self.served is None:
+            raise ValueError(
+                f"personas.shares: {' and '.join(asked)} personas are written by a served model, but served is null; "
+                "give served.base_url and served.model, or set these shares to 0"
+            )
+
+    def as_written(self) -> dict[str, Any]:
+        """The configuration for manifest and dry run: inputs by their last name only, so that no path is in it."""
+        content = asdict(self)
+        for entry in (*content["sources"], *([content["personas"]] if content["personas"] else [])):
+            if entry["input"] and Path(entry["input"]).exists():
+                entry["input"] = Path(entry["input"]).name
+        return content
+
+
+def from_file(path: Path) -> BuildConfig:
+    """The build that a yaml file asks for. Raises ValueError as ``config_reading``."""
+    return read(BuildConfig, read_yaml(path))
+
+
+def preset(name: str) -> Mapping[str, Any]:
+    """The keys of ``presets/NAME.yaml``.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"preset {name!r}: there are {', '.join(PRESETS)}")
+    with resources.as_file(resources.files("personadual.data_prep") / "presets" / f"{name}.yaml") as path:
+        return read_yaml(path)
+
+
+def _check_positive(where: str, **values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and not value > 0:
+            raise ValueError(f"{where}.{name}: a number above 0 is needed, found {value!r}")

@@ -1,0 +1,169 @@
+"""Near-duplicate questions: MinHash signatures (rensa), and clusters of all of them by banding (numpy).
+
+A text is its set of shingles, runs of a few words without case, accents and punctuation. The share of equal places of
+two signatures estimates the Jaccard similarity of the two sets. Texts of which a band, a few places of the signature,
+is equal are compared; a cluster is a connected component of pairs at or above the threshold. Nothing is done per pair
+in Python, and the memory beside the signatures is a few numbers per text.
+
+MinHash: Broder (1997), "On the resemblance and containment of documents". Banding: Leskovec, Rajaraman and Ullman,
+"Mining of Massive Datasets", chapter 3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personadual.data_prep.components import Labels, join, join_equal, singletons
+from personadual.reward_fns.normalise import clean
+
+Signatures = NDArray[np.uint32]
+
+# Scripts without spaces between words: each character is a word, else a whole sentence would be one.
+_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+
+_RECALL = 0.995  # of pairs exactly at the threshold, by which the bands are chosen
+_NEIGHBOURS = 64  # how far apart two texts of one band's bucket may stand and still be compared
+_PAIRS_AT_ONCE = 1 << 16
+_RENSA_SEED = 1  # the permutations are part of the method, not of a build's seed
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """What counts as nearly the same question.
+
+    ``threshold`` on the estimated Jaccard similarity of the texts' sets of ``shingle`` words; ``num_perm`` places in a
+    signature (4 bytes each per question; the estimate's standard deviation at 0.8 is 0.4 / sqrt(num_perm)). Only equal
+    ``question_id`` and equal text count where ``threshold`` is 1.
+    """
+
+    threshold: float = 0.8
+    num_perm: int = 48
+    shingle: int = 3
+
+    def __post_init__(self) -> None:
+        if not 0.3 <= self.threshold <= 1:
+            raise ValueError(f"near_duplicates.threshold: a number from 0.3 to 1 is needed, found {self.threshold!r}")
+        if not 16 <= self.num_perm <= 256:
+            raise ValueError(f"near_duplicates.num_perm: 16 to 256, found {self.num_perm!r}")
+        if not 1 <= self.shingle <= 8:
+            raise ValueError(f"near_duplicates.shingle: 1 to 8 words, found {self.shingle!r}")
+
+    def bands(self) -> list[slice]:
+        """Columns of the bands: as long as they can be while a pair at the threshold still shares one almost surely."""
+        fitting = [
+            rows
+            for rows in range(1, self.num_perm + 1)
+            if 1 - (1 - self.threshold**rows) ** (self.num_perm // rows) >= _RECALL
+        ]
+        rows = max(fitting)
+        return [slice(start, start + rows) for start in range(0, self.num_perm - rows + 1, rows)]
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, normalised, in order. A text without any is one word, itself."""
+    form = clean(text.encode("utf-8", "replace").decode("utf-8"))
+    return _WORD.findall(form) or [form]
+
+
+def signatures(texts: Sequence[str], settings: NearDuplicates) -> Signatures:
+    """One row of ``num_perm`` places per text."""
+    from rensa import RMinHash
+
+    if not texts:
+        return np.empty((0, settings.num_perm), dtype=np.uint32)
+    size = settings.shingle
+    # A text shorter than a shingle is one shingle, filled up with empty words.
+    split = [found + [""] * (size - len(found)) for found in map(words, texts)]
+    lengths = np.array([len(found) for found in split])
+    ends = np.cumsum(lengths)
+    hashes = np.concatenate([np.array(row, dtype=np.uint64) for row in RMinHash.hash_token_sets(split)])
+    starts = len(hashes) - size + 1
+    shingles = hashes[:starts].copy()
+    with np.errstate(over="ignore"):
+        for step in range(1, size):
+            shingles = (shingles ^ (shingles >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
+            shingles += hashes[step : step + starts]
+    whole = np.ones(starts, dtype=bool)  # shingles that do not reach over the end of their text
+    for step in range(1, size):
+        whole[ends[:-1] - step] = False
+    offsets = np.concatenate([[0], np.cumsum(lengths - size + 1)]).astype(np.uint64)
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(shingles[whole], offsets, settings.num_perm, _RENSA_SEED)
+    return np.array(matrix.to_rows(), dtype=np.uint32)
+
+
+def clusters(found: Signatures, settings: NearDuplicates) -> Labels:
+    """Label of each text's cluster: the row of the first text in it."""
+    labels = singletons(len(found))
+    if len(found) < 2:
+        return labels
+    labels = join_equal(labels, _row_hashes(found))
+    if settings.threshold >= 1:
+        return labels
+    # Texts with the same signature are compared once.
+    distinct = np.flatnonzero(labels == np.arange(len(labels)))
+    for band in settings.bands():
+        labels = _join_band(labels, found, distinct, band, settings)
+    return labels
+
+
+def matches(found: Signatures, against: Signatures, settings: NearDuplicates) -> list[tuple[int, int, float]]:
+    """(row of ``found``, the most similar row of ``against``, similarity), for rows at or above the threshold."""
+    best, which = np.zeros(len(found)), np.zeros(len(found), dtype=np.intp)
+    for band in settings.bands():
+        hashes = _row_hashes(found[:, band])
+        theirs = _row_hashes(against[:, band])
+        order = np.argsort(theirs, kind="stable")
+        low = np.searchsorted(theirs[order], hashes, side="left")
+        high = np.searchsorted(theirs[order], hashes, side="right")
+        for distance in range(_NEIGHBOURS):
+            rows = np.flatnonzero(low + distance < high)
+            if not len(rows):
+                break
+            others = order[low[rows] + distance]
+            similar = _similarities(found, rows, against, others)
+            better = similar > best[rows]
+            best[rows[better]], which[rows[better]] = similar[better], others[better]
+    return [(int(row), int(which[row]), float(best[row])) for row in np.flatnonzero(best >= settings.threshold)]
+
+
+def _join_band(
+    labels: Labels, found: Signatures, distinct: NDArray[np.intp], band: slice, settings: NearDuplicates
+) -> Labels:
+    hashes = _row_hashes(found[:, band])[distinct]
+    order = np.argsort(hashes, kind="stable")
+    hashes, members = hashes[order], distinct[order]
+    for distance in range(1, min(_NEIGHBOURS, len(members) - 1) + 1):
+        same = np.flatnonzero(hashes[distance:] == hashes[:-distance])
+        if not len(same):
+            break
+        left, right = members[same], members[same + distance]
+        apart = labels[left] != labels[right]
+        left, right = left[apart], right[apart]
+        similar = _similarities(found, left, found, right) >= settings.threshold
+        labels = join(labels, left[similar], right[similar])
+    return labels
+
+
+def _similarities(
+    one: Signatures, rows: NDArray[np.intp], other: Signatures, other_rows: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    similar = np.empty(len(rows))
+    for start in range(0, len(rows), _PAIRS_AT_ONCE):
+        part = slice(start, start + _PAIRS_AT_ONCE)
+        similar[part] = (one[rows[part]] == other[other_rows[part]]).mean(axis=1)
+    return similar
+
+
+def _row_hashes(rows: Signatures) -> NDArray[np.uint64]:
+    """64 bits per row, column by column, so that no copy of the matrix is made."""
+    hashes = np.zeros(len(rows), dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for column in range(rows.shape[1]):
+            hashes = (hashes ^ (hashes >> np.uint64(29)) ^ rows[:, column]) * np.uint64(0x9E3779B97F4A7C15)
+    return hashes
