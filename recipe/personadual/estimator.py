@@ -32,6 +32,8 @@ class RolloutRows:
     """bool, the mode was forced and not chosen by the model."""
     padding: torch.Tensor
     """bool, a row that verl appended to fill the batch (padding_utils.py); it copies a real row's mode."""
+    cached: torch.Tensor
+    """float, share of the prompt's tokens that the engine took from its prefix cache; NaN where it does not say."""
     deciding_position: int
     """Column of the token at which the modes' prefixes first differ."""
 

@@ -48,7 +48,8 @@ def training_metrics(
     highest mean reward; ties count for none), ``prob_<m>`` (probability of the deciding token of m's prefix, over
     the rows forced into m); then ``share_invalid``, ``mode_gap`` (mean over groups of the best mode's mean reward
     minus the worst's), ``intra_abs`` and ``inter_abs`` (mean absolute terms as used). Over all rows also
-    ``collapsed``: 1 if some mode's ``prob_`` is below ``collapse_below``.
+    ``collapsed``: 1 if some mode's ``prob_`` is below ``collapse_below``; ``prompt_cache_hit``: share of the prompts'
+    tokens that the engine's prefix cache served, where the engine says so.
     """
     table = _row_table(rows, terms, rewards, old_log_probs, data_sources)
     table = table[~rows.padding.numpy()]
@@ -57,6 +58,9 @@ def training_metrics(
     metrics = _scope_metrics(table, terms.mode_means.numpy(), modes, f"{TRAIN}/")
     for source, part in table.groupby("source", sort=True):
         metrics |= _scope_metrics(part, terms.mode_means.numpy(), modes, f"{TRAIN}/{metric_label(str(source))}/")
+    cached = rows.cached[~rows.padding & ~rows.cached.isnan()]
+    if len(cached):
+        metrics[f"{TRAIN}/prompt_cache_hit/mean"] = float(cached.mean())
     probabilities = [metrics.get(f"{TRAIN}/prob_{metric_label(name)}/mean") for name in modes.names]
     if any(p is not None for p in probabilities):
         metrics[f"{TRAIN}/collapsed/mean"] = float(any(p is not None and p < collapse_below for p in probabilities))

@@ -5,6 +5,7 @@ No method body of verl is copied; each override prepares, calls verl's own metho
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -93,7 +94,8 @@ class DualGRPOMixin(PPOTrainer):
     def _rollout_rows(self, batch: Any) -> RolloutRows:
         """Modes of the batch, in the order of ``batch.keys`` (verl pads and reorders rows before this)."""
         extra = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
-        entries = [plain_entry(entry).get(schema.ROLLOUT_FIELD) for entry in extra["extra_fields"]]
+        fields = [plain_entry(entry) for entry in extra["extra_fields"]]
+        entries = [entry.get(schema.ROLLOUT_FIELD) for entry in fields]
         padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
         for key, entry, is_padding in zip(batch.keys, entries, padding, strict=True):
             if is_padding:
@@ -115,6 +117,7 @@ class DualGRPOMixin(PPOTrainer):
             prefix_lengths=torch.tensor([0 if e is None else int(e["prefix_len"]) for e in known]),
             forced=torch.tensor([e is not None and bool(e["forced"]) for e in known]),
             padding=torch.tensor(padding),
+            cached=torch.tensor([_cached_share(entry, tag) for entry, tag in zip(fields, batch.tags, strict=True)]),
             deciding_position=self.deciding_position,
         )
 
@@ -184,6 +187,12 @@ class DualGRPOMixin(PPOTrainer):
             pick(infos[schema.ACC]),
             self.dual_grpo.modes,
         )
+
+
+def _cached_share(extra_fields: Mapping[str, Any], tag: Mapping[str, Any]) -> float:
+    """Cached tokens (verl/workers/rollout/vllm_rollout/vllm_async_server.py:704) of the prompt's; NaN if not known."""
+    cached, prompt = extra_fields.get("num_cached_tokens"), tag.get("prompt_len")
+    return float("nan") if cached is None or not prompt else cached / prompt
 
 
 def plain_entry(value: Any) -> Any:

@@ -99,6 +99,8 @@ def train(work: Path, model: Path) -> list[str]:
         f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS}",
         f"actor_rollout_ref.rollout.n={ROLLOUTS}",
         "actor_rollout_ref.rollout.temperature=1.0",
+        # Blocks shorter than a prompt, so that the engine can serve a prompt's second rollout from its cache.
+        "+actor_rollout_ref.rollout.engine_kwargs.vllm.block_size=32",
         "data.max_prompt_length=64",
         f"data.max_response_length={RESPONSE_LENGTH}",
         "trainer.save_freq=1",
@@ -171,6 +173,8 @@ def test_training_metrics_tell_the_modes_apart(logs: tuple[list[dict], list[dict
             assert data[f"{scope}/win_general/mean"] > 0.5
             assert 0 < data[f"{scope}/prob_general/mean"] <= 1
             assert data[f"{scope}/inter_abs/mean"] > 0
+        # The forced prefix stands behind the prompt, so that all rollouts of a prompt but the first find it cached.
+        assert data["dual_grpo/prompt_cache_hit/mean"] > 0.25
         # Forced tokens carry no mismatch between rollout and actor: what is left is rounding.
         assert data["training/rollout_probs_diff_mean"] < 1e-3
         assert data["actor/grad_norm"] > 0

@@ -24,6 +24,7 @@ def rollout_rows() -> RolloutRows:
         prefix_lengths=torch.tensor(LENGTHS),
         forced=torch.tensor([True] * 5 + [False] * 2),
         padding=torch.tensor([False] * 6 + [True]),
+        cached=torch.full((7,), float("nan")),
         deciding_position=0,
     )
 

@@ -16,7 +16,9 @@ from personadual.modes import DEFAULT_MODES, Mode, Modes
 LOG = math.log
 
 
-def metrics_of(rows, modes=DEFAULT_MODES, collapse_below=0.05, with_log_probs=True, deciding=1, norm_by_std=False):
+def metrics_of(
+    rows, modes=DEFAULT_MODES, collapse_below=0.05, with_log_probs=True, deciding=1, norm_by_std=False, cached=None
+):
     """``training_metrics`` of rows (source, group, mode, reward, probability of token 1, forced, padding)."""
     source, group, mode, reward, probability, forced, padding = zip(*rows, strict=True)
     rewards = torch.tensor(reward, dtype=torch.float32)
@@ -25,6 +27,7 @@ def metrics_of(rows, modes=DEFAULT_MODES, collapse_below=0.05, with_log_probs=Tr
         prefix_lengths=torch.tensor([0 if index < 0 else 2 + index for index in mode]),
         forced=torch.tensor(forced),
         padding=torch.tensor(padding),
+        cached=torch.full((len(rows),), float("nan")) if cached is None else torch.tensor(cached),
         deciding_position=deciding,
     )
     old = torch.full((len(rows), 4), LOG(0.5))
@@ -46,6 +49,13 @@ BATCH = [
     ("taste", "pad1", -1, 0.0, 0.5, False, True),
     ("taste", "pad2", 1, 9.0, 0.5, True, True),
 ]
+
+
+def test_prompt_cache_hit_is_over_the_real_rows_that_know_it():
+    nan = float("nan")
+    found = metrics_of(BATCH, cached=[0.0, 0.5, 0.5, 1.0, nan, nan, nan, nan, 0.25, 0.25])
+    assert found["dual_grpo/prompt_cache_hit/mean"] == 0.5
+    assert "dual_grpo/prompt_cache_hit/mean" not in metrics_of(BATCH)
 
 
 def test_training_metrics_computed_by_hand():
