@@ -19,8 +19,8 @@ from personadual import schema
 from personadual.data_prep import hashing
 from personadual.data_prep.columns import SPLITS
 from personadual.data_prep.hashing import Keys
-from personadual.data_prep.neardup import words
 from personadual.data_prep.record import Record, Rejected
+from personadual.data_prep.served.texts import occurs
 from personadual.modes import Modes
 
 ATTACHED = (schema.NONE, schema.UNALIGNED, schema.ALIGNED, schema.CONFLICTING)
@@ -49,11 +49,11 @@ class PersonaPool:
             Rejected: none was found in a bounded number of draws.
         """
         pool = self.by_split[split]
-        answers = [_plain(text) for text in (record.answer_text, *record.accept)]
+        answers = (record.answer_text, *record.accept)
         rng = random.Random(f"{seed}/unaligned/{record.question_id}")
         for _ in range(_TRIES if len(pool) else 0):
             persona = pool[rng.randrange(len(pool))].as_py()
-            if not any(answer in _plain(persona) for answer in answers):
+            if not any(occurs(answer, persona) for answer in answers):
                 return persona
         raise Rejected(NO_FITTING_PERSONA, f"{_TRIES} draws from {len(pool)} personas of {split}", field="persona")
 
@@ -124,7 +124,3 @@ def check_pool(pool: PersonaPool, shares: Mapping[str, float], split_shares: Seq
                 f"splits.{split}: 0"
             )
 
-
-def _plain(text: str) -> str:
-    """``text`` as words between spaces, so that ``in`` finds whole words only."""
-    return f" {' '.join(words(text))} "

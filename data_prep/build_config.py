@@ -12,13 +12,14 @@ from personadual import schema
 from personadual.data_prep.attach import ATTACHED, SERVED
 from personadual.data_prep.columns import SPLITS
 from personadual.data_prep.config_reading import read, read_yaml
+from personadual.data_prep.hygiene import Rules
 from personadual.data_prep.neardup import NearDuplicates
+from personadual.data_prep.served.config import ServedConfig
 from personadual.data_prep.splits import Splits
 from personadual.modes import Modes
 
 RIGHT, ALL = "right", "all"
 """Modes in which SFT shows an item: the one known to be better (by facts where none is), or each."""
-ESCAPE, DROP = "escape", "drop"
 
 PRESETS = ("paper", "quickstart")
 
@@ -79,19 +80,6 @@ class Personas:
 
 
 @dataclass(frozen=True)
-class Hygiene:
-    """What is done with mode tags, answer blocks and chat markers inside texts."""
-
-    question: str = ESCAPE
-    persona: str = ESCAPE
-
-    def __post_init__(self) -> None:
-        for name, rule in (("question", self.question), ("persona", self.persona)):
-            if rule not in (ESCAPE, DROP):
-                raise ValueError(f"hygiene.{name}: {ESCAPE} or {DROP} is needed, found {rule!r}")
-
-
-@dataclass(frozen=True)
 class Task:
     """One of the two kinds of files.
 
@@ -116,7 +104,12 @@ class Task:
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """A whole build. ``served`` is the served model's block (``served.ServedConfig``); null where nothing is asked."""
+    """A whole build.
+
+    ``modes`` as for training (a list of {name, tag}, or a file); ``served`` is the block of the served model that writes
+    traces, and aligned and conflicting personas (``served.ServedConfig``; null: nothing is asked), ``judge`` that of
+    one that judges open answers of traces.
+    """
 
     sources: tuple[Input, ...]
     seed: int = 1
@@ -124,10 +117,11 @@ class BuildConfig:
     personas: Personas | None = None
     splits: Splits = field(default_factory=Splits)
     near_duplicates: NearDuplicates = field(default_factory=NearDuplicates)
-    hygiene: Hygiene = field(default_factory=Hygiene)
+    hygiene: Rules = field(default_factory=Rules)
     sft: Task | None = None
     rl: Task | None = None
     served: Mapping[str, Any] | None = None
+    judge: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -135,6 +129,9 @@ class BuildConfig:
         if self.sft is None and self.rl is None:
             raise ValueError("sft, rl: at least one of the two is needed ('sft: {}' takes every default)")
         Modes.from_config(self.modes)
+        for block in (self.served, self.judge):
+            if block is not None:
+                ServedConfig.from_mapping(block)
         asked = [name for name in SERVED if self.personas and self.personas.shares.get(name, 0) > 0]
         if asked and self.served is None:
             raise ValueError(
@@ -142,9 +139,18 @@ class BuildConfig:
                 "give served.base_url and served.model, or set these shares to 0"
             )
 
+    def written_in_full(self) -> dict[str, Any]:
+        """Every key with its value, as ``from_file`` reads it."""
+        return asdict(self)
+
     def as_written(self) -> dict[str, Any]:
-        """The configuration for manifest and dry run: inputs by their last name only, so that no path is in it."""
-        content = asdict(self)
+        """The configuration for the manifest: inputs by their last name only, so that no path is in it."""
+        content = self.written_in_full()
+        for name in ("served", "judge"):
+            if block := content[name]:  # where it is served changes no answer
+                content[name] = {key: value for key, value in block.items() if key not in ("base_url", "prompts")}
+        if isinstance(self.modes, str):
+            content["modes"] = Path(self.modes).name
         for entry in (*content["sources"], *([content["personas"]] if content["personas"] else [])):
             if entry["input"] and Path(entry["input"]).exists():
                 entry["input"] = Path(entry["input"]).name

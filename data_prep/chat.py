@@ -20,9 +20,10 @@ Message = dict[str, str]
 
 def prompt_messages(persona: str, question: str) -> list[Message]:
     """System and user message of a question; ``persona`` is "" where nothing is known of the user."""
+    between = "\n" if "\n" in question else " "  # behind a list of options the instruction gets a line of its own
     return [
         {"role": "system", "content": PROFILE_LEAD + persona if persona else NO_PROFILE},
-        {"role": "user", "content": f"{question} {ANSWER_INSTRUCTION}"},
+        {"role": "user", "content": f"{question}{between}{ANSWER_INSTRUCTION}"},
     ]
 
 

@@ -74,6 +74,12 @@ def turn_end(tokenizer: Any, **template_kwargs: Any) -> str:
     return end or str(tokenizer.eos_token)
 
 
+def stop_length(tokenizer: Any, **template_kwargs: Any) -> int:
+    """Tokens of the turn end that a rollout writes: it stops at the end token, whatever the template adds behind."""
+    ids = encode(tokenizer, turn_end(tokenizer, **template_kwargs))
+    return ids.index(tokenizer.eos_token_id) + 1 if tokenizer.eos_token_id in ids else len(ids)
+
+
 def response_ids(tokenizer: Any, response: str, modes: Modes, end: str) -> list[int]:
     """Prefix, body and turn end, each encoded by itself.
 

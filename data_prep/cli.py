@@ -1,4 +1,4 @@
-"""The ``data`` command: ``personadual data quickstart --out DIR``."""
+"""The ``data`` command: ``personadual data build``, ``validate``, ``inspect``, ``leaks`` and ``quickstart``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import argparse
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from personadual import schema
 from personadual.data_prep.quickstart.build import build
@@ -27,14 +28,49 @@ _SIZES = {
 }
 
 
+class Command(NamedTuple):
+    """A subcommand: a module with ``add_arguments(parser)`` and ``run(args)``, loaded when it is asked for."""
+
+    module: str
+    text: str
+
+
+COMMANDS = {
+    "build": Command("personadual.data_prep.build_cli", "build verl's parquet files from question sources"),
+    "validate": Command("personadual.data_prep.validate", "check a parquet file, from anybody, before training on it"),
+    "inspect": Command("personadual.data_prep.inspect_file", "counts, lengths and sample rows as the model will see them"),
+    "leaks": Command("personadual.data_prep.leaks", "questions that stand in benchmark files too"),
+}
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The parser of a subcommand, which gets its arguments from the command's module once it has to parse some."""
+
+    module = ""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        if self.module:
+            module, self.module = import_module(self.module), ""
+            module.add_arguments(self)
+            self.set_defaults(run_data=module.run)
+        return super().parse_known_args(args, namespace)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the sources as subcommands to the parser of ``personadual data``."""
-    sources = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
-    add_quickstart_arguments(sources.add_parser("quickstart", help=QUICKSTART_HELP, description=QUICKSTART_HELP))
+    """Add the subcommands to the parser of ``personadual data``."""
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
+    for name, command in COMMANDS.items():
+        commands.add_parser(name, help=command.text, description=command.text).module = command.module
+    add_quickstart_arguments(commands.add_parser("quickstart", help=QUICKSTART_HELP, description=QUICKSTART_HELP))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the subcommand; its exit status."""
+    return int(args.run_data(args) or 0)
 
 
 def add_quickstart_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(source="quickstart")
+    parser.set_defaults(run_data=run_quickstart)
     parser.add_argument("--out", type=Path, required=True, help="folder for the parquet files and manifest.json")
     defaults = QuickstartConfig()
     for name, text in _SIZES.items():
@@ -54,7 +90,7 @@ def add_quickstart_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def run_quickstart(args: argparse.Namespace) -> int:
     """Build what the arguments say and print a table of it. A refusal is one line on stderr and exit status 2."""
     try:
         names = {field.name for field in fields(QuickstartConfig)}

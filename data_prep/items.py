@@ -9,7 +9,8 @@ from typing import Any
 from personadual import schema
 from personadual.data_prep import chat
 from personadual.data_prep.columns import MODE, RULE_STYLE, STYLE
-from personadual.modes import Modes
+from personadual.data_prep.options import render_options
+from personadual.modes import Mode, Modes
 
 FACT, PREFERENCE = "fact", "preference"
 """Values of verl's ``ability`` column: what a right answer takes."""
@@ -19,8 +20,10 @@ FACT, PREFERENCE = "fact", "preference"
 class Item:
     """One question with one profile.
 
-    ``mode_answers`` is what SFT shows in each mode, in the order of the modes. Everything that decides the right
-    answer is in ``truth`` and ``accept``; ``right_mode`` is the index of the mode known to be better, if one is.
+    ``mode_answers`` is what SFT shows in each mode, in the order of the modes, and ``bodies`` the whole text behind the
+    mode's prefix where there is one ("" or nothing: the answer block alone). Everything that decides the right answer
+    is in ``truth`` and ``accept``; ``right_mode`` is the index of the mode known to be better, if one is.
+    ``data_source`` is verl's; "" where it follows from the condition.
     """
 
     question_id: str
@@ -37,6 +40,19 @@ class Item:
     options: tuple[str, ...] | None = None
     licence: str = ""
     subject: str = ""
+    bodies: tuple[str, ...] = ()
+    data_source: str = ""
+
+    @property
+    def asked(self) -> str:
+        """The question as the prompt has it: with its options."""
+        return self.question if self.options is None else render_options(self.question, self.options)
+
+    def response(self, mode: Mode, mode_index: int) -> str:
+        """What SFT shows in ``mode``."""
+        if self.bodies and self.bodies[mode_index]:
+            return mode.prefix + self.bodies[mode_index].lstrip()
+        return chat.response(mode, self.mode_answers[mode_index])
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -49,10 +65,10 @@ def sft_rows(items: Sequence[Item], modes: Modes, order: Iterable[tuple[int, int
     rows = []
     for number, mode_index in order:
         item, mode = items[number], modes[mode_index]
-        answer = {"role": "assistant", "content": chat.response(mode, item.mode_answers[mode_index])}
+        answer = {"role": "assistant", "content": item.response(mode, mode_index)}
         rows.append(
             {
-                schema.MESSAGES: [*chat.prompt_messages(item.persona, item.question), answer],
+                schema.MESSAGES: [*chat.prompt_messages(item.persona, item.asked), answer],
                 schema.CONDITION: item.condition,
                 MODE: mode.name,
                 schema.ITEM: number,
@@ -64,9 +80,12 @@ def sft_rows(items: Sequence[Item], modes: Modes, order: Iterable[tuple[int, int
 
 
 def rl_rows(
-    items: Sequence[Item], modes: Modes, source_prefix: str, asked_modes: Sequence[str] = (schema.FREE,)
+    items: Sequence[Item], modes: Modes, source_prefix: str = "", asked_modes: Sequence[str] = (schema.FREE,)
 ) -> list[dict[str, Any]]:
-    """A prompt row for each item and each of ``asked_modes``; an item's rows stand together and share its number."""
+    """A prompt row for each item and each of ``asked_modes``; an item's rows stand together and share its number.
+
+    ``data_source`` is the item's own, or ``source_prefix`` and its condition.
+    """
     rows: list[dict[str, Any]] = []
     for number, item in enumerate(items):
         for asked in asked_modes:
@@ -88,8 +107,8 @@ def rl_rows(
             }
             rows.append(
                 {
-                    schema.PROMPT: chat.prompt_messages(item.persona, item.question),
-                    schema.DATA_SOURCE: source_prefix + item.condition,
+                    schema.PROMPT: chat.prompt_messages(item.persona, item.asked),
+                    schema.DATA_SOURCE: item.data_source or source_prefix + item.condition,
                     schema.ABILITY: item.ability,
                     schema.REWARD_MODEL: {STYLE: RULE_STYLE, schema.GROUND_TRUTH: item.truth},
                     schema.EXTRA_INFO: extra,

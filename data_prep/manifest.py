@@ -48,13 +48,18 @@ def build_manifest(
     return {
         **details,
         "modes": [{"name": mode.name, "tag": mode.tag} for mode in modes],
-        "versions": {
-            "personadual": personadual.__version__,
-            "python": platform.python_version(),
-            **{package: metadata.version(package) for package in packages},
-        },
+        "versions": versions(packages),
         "files": {
             name: {"rows": len(rows), "sha256": files.sha256_of(folder / name), "counts": count_rows(rows)}
             for name, rows in rows_by_file.items()
         },
+    }
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Versions of ours, of Python and of ``packages``: with the same ones a build gives the same bytes."""
+    return {
+        "personadual": personadual.__version__,
+        "python": platform.python_version(),
+        **{package: metadata.version(package) for package in packages},
     }

@@ -12,6 +12,7 @@ MinHash: Broder (1997), "On the resemblance and containment of documents". Bandi
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personadual.data_prep.components import Labels, join, join_equal, singletons
-from personadual.reward_fns.normalise import clean
 
 Signatures = NDArray[np.uint32]
 
 # Scripts without spaces between words: each character is a word, else a whole sentence would be one.
-_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
+_ACCENTS = re.compile("[\u0300-\u036f]+")
+_WORD = re.compile(r"\w+")
 
 _RECALL = 0.995  # of pairs exactly at the threshold, by which the bands are chosen
 _NEIGHBOURS = 64  # how far apart two texts of one band's bucket may stand and still be compared
@@ -66,9 +67,15 @@ class NearDuplicates:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, normalised, in order. A text without any is one word, itself."""
-    form = clean(text.encode("utf-8", "replace").decode("utf-8"))
-    return _WORD.findall(form) or [form]
+    """The words of a text in order, without case and accents. A text without any is one word, itself.
+
+    Coarser than ``reward_fns.normalise``, which says when answers are the same, and made for long texts.
+    """
+    if not text.isascii():
+        decomposed = _ACCENTS.sub("", unicodedata.normalize("NFKD", text.encode("utf-8", "replace").decode("utf-8")))
+        text = _UNSPACED.sub(r" \g<0> ", unicodedata.normalize("NFC", decomposed))
+    text = text.casefold()
+    return _WORD.findall(text) or [" ".join(text.split())]
 
 
 def signatures(texts: Sequence[str], settings: NearDuplicates) -> Signatures:

@@ -54,11 +54,16 @@ def group_questions(
     return labels
 
 
-def split_groups(labels: Labels, question_keys: Keys, splits: Splits, seed: int) -> NDArray[np.uint8]:
-    """Place in ``SPLITS`` of each row."""
+def group_keys(labels: Labels, question_keys: Keys) -> Keys:
+    """For each row the smallest key of its group's question ids: what stands for the group, whatever the order."""
     smallest = np.full(len(labels), np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(smallest, labels, question_keys)
-    return hashing.choose(hashing.mix(smallest[labels], f"{seed}/split"), splits.shares)
+    return smallest[labels]
+
+
+def split_groups(keys_of_groups: Keys, splits: Splits, seed: int) -> NDArray[np.uint8]:
+    """Place in ``SPLITS`` of each row, by ``group_keys``."""
+    return hashing.choose(hashing.mix(keys_of_groups, f"{seed}/split"), splits.shares)
 
 
 def split_personas(persona_keys: Keys, splits: Splits, seed: int) -> NDArray[np.uint8]:
@@ -67,8 +72,8 @@ def split_personas(persona_keys: Keys, splits: Splits, seed: int) -> NDArray[np.
 
 
 def persona_key(persona: str) -> int:
-    """Key of a persona's text without case, accents and punctuation; 0 for no persona."""
-    return hashing.key(" ".join(neardup.words(persona))) or 1 if persona else 0
+    """Key of a persona's text without case, space and the final full stop; 0 for no persona."""
+    return hashing.key(" ".join(persona.casefold().split()).rstrip(".")) or 1 if persona else 0
 
 
 def check_groups(labels: Labels, split_of: NDArray[np.uint8], splits: Splits, sources: Sequence[str]) -> None:

@@ -14,7 +14,14 @@ OBJECTIVE, PERSONALIZED = "objective", "personalized"
 
 # The names that the authors' code gives their sets.
 ULTRAMEDICAL, FLAN, ALIGNX = "UltraMedical", "flan", "AlignX"
-KNOWN_SOURCES = {ULTRAMEDICAL: OBJECTIVE, FLAN: OBJECTIVE, ALIGNX: PERSONALIZED}
+# Benchmarks that data preparation reads.
+MMLU, ARC, GSM8K = "mmlu", "arc", "gsm8k"
+KNOWN_SOURCES = {
+    ULTRAMEDICAL: OBJECTIVE,
+    FLAN: OBJECTIVE,
+    ALIGNX: PERSONALIZED,
+    **dict.fromkeys((MMLU, ARC, GSM8K), OBJECTIVE),
+}
 
 
 def objective(answer: str | None, ground_truth: str, extra_info: Mapping[str, Any]) -> bool:

@@ -7,18 +7,21 @@ from dataclasses import dataclass, field
 
 from personadual import schema
 from personadual.data_prep.columns import SPLITS, TEST, TRAIN, VAL
+from personadual.data_prep.quickstart.fact_templates import CAPITAL, CONTINENT, LANGUAGE, RELATIONS
 
 OBJECTIVE_CONDITIONS = (schema.NONE, schema.UNALIGNED, schema.ALIGNED, schema.CONFLICTING)
 
-# Balanced by signal, not by prompts, so that neither mode wins more groups than the other; otherwise the bias of the
-# average prompt is learnt before the choice. After the default SFT, general mode won about 0.5, 0.4, 0.8 and 0.2 of the
-# groups of none, unaligned, conflicting and aligned, personalized mode 0.4 of aligned and 0.8 of personal.
+# Relations asked about. After SFT, SmolLM2-135M had 75 % of the continents right in general mode, 54 % of the languages
+# and 29 % of the capitals (19 to 26 training facts each, 9 samples a fact), but 5 % of the currencies: such groups are
+# wrong in either mode and teach no choice.
+DEFAULT_RELATIONS = (CAPITAL, CONTINENT, LANGUAGE)
+
 DEFAULT_RL_WEIGHTS = {
     schema.NONE: 1,
     schema.UNALIGNED: 1,
     schema.ALIGNED: 1,
     schema.CONFLICTING: 1,
-    schema.PERSONAL: 2,
+    schema.PERSONAL: 1,
     schema.AMBIGUOUS: 0,
 }
 
@@ -34,14 +37,15 @@ class QuickstartConfig:
     """
 
     seed: int = 1
-    sft_items: int = 400
+    sft_items: int = 320
     sft_val_items: int = 40
-    rl_rounds: int = 96
+    rl_rounds: int = 80
     rl_weights: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_RL_WEIGHTS))
     val_items_per_condition: int = 8
     test_items_per_condition: int = 40
     attributes_per_profile: int = 2
     min_population: int = 8_000_000
+    relations: tuple[str, ...] = DEFAULT_RELATIONS
     split_shares: Mapping[str, float] = field(default_factory=lambda: {TRAIN: 0.6, VAL: 0.15, TEST: 0.25})
 
     def __post_init__(self) -> None:
@@ -58,6 +62,8 @@ class QuickstartConfig:
             raise ValueError(f"rl_weights: whole numbers of 0 or more for {known}, found {dict(self.rl_weights)}")
         if self.rl_rounds and not sum(self.rl_weights.values()):
             raise ValueError("rl_weights: all are 0, so a round of the training mix would be empty")
+        if not self.relations or len(set(self.relations)) < len(self.relations) or set(self.relations) - set(RELATIONS):
+            raise ValueError(f"relations: one or more of {', '.join(RELATIONS)}, each once, found {self.relations!r}")
         shares = [self.split_shares.get(split, 0.0) for split in SPLITS]
         if set(self.split_shares) != set(SPLITS) or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
             raise ValueError(f"split_shares: positive shares of {', '.join(SPLITS)} that sum to 1 are needed")

@@ -11,7 +11,6 @@ from personadual import schema
 from personadual.data_prep.columns import SPLITS, TEST, TRAIN, VAL
 from personadual.data_prep.quickstart.cities import city_choices
 from personadual.data_prep.quickstart.config import OBJECTIVE_CONDITIONS, QuickstartConfig
-from personadual.data_prep.quickstart.fact_templates import RELATIONS
 from personadual.data_prep.quickstart.facts import Fact, available, false_answers, split_countries
 from personadual.data_prep.quickstart.samples import Bench, Sample
 from personadual.data_prep.quickstart.values import split_values
@@ -29,7 +28,7 @@ def make_benches(config: QuickstartConfig) -> dict[str, Bench]:
         rng = random.Random(f"{config.seed}/{split}/order")
         of_split = available(countries, split)
         facts = [fact for fact in of_split if false_answers(fact, of_split)]
-        by_relation = [[fact for fact in facts if fact.relation == relation] for relation in RELATIONS]
+        by_relation = [[fact for fact in facts if fact.relation == relation] for relation in config.relations]
         by_kind = [[(kind, value) for value in held] for kind, held in values[split].by_kind.items()]
         benches[split] = Bench(
             split=split,

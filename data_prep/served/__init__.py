@@ -7,6 +7,7 @@ Where what is:
     exchange    a request, its answer, and what became of it
     cache       every answer on disk as it comes
     client      ``ask_all``: many requests at once, retried, rate-limited, interruptible
+    run         one call of it
     failures    which failure is of one request, and which stops everything
     spacing     the rate limit
     progress    the bar, the counts, and what is said when it stops
@@ -17,26 +18,6 @@ Where what is:
     personas    aligned and conflicting personas
     judge       yes or no on free-form answers that no rule can match
     texts       when a text contains another, and what no generated text may contain
+
+Import from the modules: this one imports nothing, because ``openai`` takes a second and not every build asks a model.
 """
-
-from personadual.data_prep.served.cache import AnswerCache
-from personadual.data_prep.served.client import ask_all, ask_all_async
-from personadual.data_prep.served.config import ServedConfig
-from personadual.data_prep.served.exchange import Answer, Outcome, Request
-from personadual.data_prep.served.failures import ServedError
-from personadual.data_prep.served.prompts import Prompts
-from personadual.data_prep.served.service import Service, open_service
-
-__all__ = [
-    "Answer",
-    "AnswerCache",
-    "Outcome",
-    "Prompts",
-    "Request",
-    "ServedConfig",
-    "ServedError",
-    "Service",
-    "ask_all",
-    "ask_all_async",
-    "open_service",
-]

@@ -92,7 +92,7 @@ class ServedConfig:
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """What the answer depends on beside model and messages: the same keys that are sent, and part of the cache's."""
+        """What the answer depends on beside model and messages: sent as it is, and part of the cache's keys."""
         given = {"temperature": self.temperature, "max_tokens": self.max_tokens, "seed": self.seed}
         sent: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         return {**sent, "extra_body": dict(self.extra_body)} if self.extra_body else sent

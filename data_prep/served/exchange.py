@@ -81,8 +81,9 @@ class Outcome:
 
 
 def is_storable(text: str) -> bool:
-    """Whether the text can be sent and written as UTF-8 and has no NUL."""
+    """Whether the text has no NUL and can be written as UTF-8, which lone surrogates can't."""
     try:
-        return "\0" not in text and bool(text.encode("utf-8") or True)
+        text.encode("utf-8")
     except UnicodeEncodeError:
         return False
+    return "\0" not in text

@@ -16,8 +16,17 @@ SERVER_ERROR = "server error"
 NO_COMPLETION = "reply is no chat completion"
 NOT_SENDABLE = "request is no valid text"
 
+OF_THE_SERVER = (UNREACHABLE, TIMED_OUT, LIMITED, SERVER_ERROR, NO_COMPLETION)
+"""Failures that another request would meet too."""
+
 # How servers say that a prompt is too long: vLLM twice, OpenAI, SGLang, llama.cpp.
-_TOO_LONG_SIGNS = ("context length", "maximum model length", "context_length_exceeded", "context window", "context size")
+_TOO_LONG_SIGNS = (
+    "context length",
+    "maximum model length",
+    "context_length_exceeded",
+    "context window",
+    "context size",
+)
 
 
 class ServedError(ValueError):
@@ -68,8 +77,8 @@ def _fix(status: int, config: ServedConfig) -> str:
         return f"Check the key in the environment variable {config.api_key_env} (served.api_key_env)."
     if status in (404, 405):
         return (
-            f"Check served.model ({config.model!r} is not served there, or not under this name; {config.base_url}/models "
-            "lists the names) and served.base_url, which mostly ends in /v1."
+            f"Check served.model ({config.model!r} is not served there, or not under this name; "
+            f"{config.base_url}/models lists the names) and served.base_url, which mostly ends in /v1."
         )
     return "Check temperature, max_tokens, seed and extra_body under served; null leaves one of them out."
 

@@ -32,20 +32,25 @@ class Progress:
         from tqdm import tqdm
 
         self.total = len(requests) if total is None and isinstance(requests, Sized) else total
-        self._tally, self._before = tally, tally.done
+        self._tally = tally
+        self._done = self._cached = self._failed = 0  # of this bar; the tally may go over several
         # In a log file every refresh is a line.
         interval = 0.2 if sys.stderr.isatty() else 15.0
         self._bar = tqdm(total=self.total, unit="request", smoothing=0, mininterval=interval, disable=not shown)
 
     def count(self, reply: Answer | Failure, cached: bool = False) -> None:
+        self._done += 1
         if isinstance(reply, Failure):
+            self._failed += 1
             self._tally.failed[reply.reason] += 1
         elif cached:
+            self._cached += 1
             self._tally.cached += 1
-            self._bar.initial += 1  # tqdm's rate leaves these out
+            if not self._bar.disable:
+                self._bar.initial += 1  # tqdm's rate leaves these out
         else:
             self._tally.asked += 1
-        self._bar.set_postfix(cached=self._tally.cached, failed=self._tally.failed.total(), refresh=False)
+        self._bar.set_postfix(cached=self._cached, failed=self._failed, refresh=False)
         self._bar.update(1)
 
     def close(self) -> None:
@@ -53,6 +58,5 @@ class Progress:
 
     def stopped(self, cache: Path) -> str:
         """Where things stand, for the message of an early stop."""
-        done = self._tally.done - self._before
-        left = "" if self.total is None else f" {max(0, self.total - done)} of {self.total} are left."
+        left = "" if self.total is None else f" {max(0, self.total - self._done)} of {self.total} are left."
         return f"All answers so far are kept in {cache}.{left} The same command goes on from there."

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from personadual.data_prep.record import Record, Where
 
@@ -14,7 +14,7 @@ class About:
     """What is said of a source in docs and manifest.
 
     ``hub_id`` is the id that ``datasets`` loads where no local file is given; ``redistributable`` is False where the
-    licence forbids handing the texts on.
+    licence forbids handing the texts on, or where there is none that allows it.
     """
 
     name: str
@@ -45,3 +45,23 @@ class PersonaSource(Protocol):
 
     def persona(self, row: Mapping[str, Any], where: Where) -> str:
         """The persona in the first person ("I am ..."). Raises Rejected as ``QuestionSource.record``."""
+
+
+@runtime_checkable
+class OwnRows(Protocol):
+    """A question source that needs no input."""
+
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        """Its rows, in a fixed order."""
+
+
+@runtime_checkable
+class ChecksColumns(Protocol):
+    """A question source whose columns are the user's choice."""
+
+    def check_columns(self, row: Mapping[str, Any]) -> None:
+        """To be called with the first row of each input, so that a wrong name ends the run instead of every row.
+
+        Raises:
+            ValueError: a column that the row lacks, with those that it has.
+        """

@@ -55,9 +55,14 @@ def dual_grpo_terms(
     *,
     norm_by_std: bool = True,
     std_scope: str = "group",
+    gap_centering: float = 0.0,
     epsilon: float = 1e-6,
 ) -> AdvantageTerms:
     """Intra and inter terms of every row, grouped by (group, mode) and never by row position.
+
+    ``gap_centering`` (0 to 1) is the part of each mode's mean inter term over the batch that is taken off it, so that
+    what the average prompt prefers is learnt less, or at 1 not at all, and what tells prompts apart remains. The mean
+    is over groups, and groups whose rewards say nothing about the modes (a gap of 0) neither enter it nor change.
 
     Degenerate cases: a mode that has one sample in the group has intra 0 there; a group in which only one mode is
     present has inter 0; with three or more modes the absent ones are left out of the mean of the others; rows with a
@@ -103,8 +108,22 @@ def dual_grpo_terms(
             size = torch.bincount(cell, minlength=n_groups * (n_modes + 1))[cell]
             scale = torch.where(valid & (size > 1), mode_scale, scale)
         intra = intra / scale
+    if gap_centering:
+        inter = inter - gap_centering * _batch_mean(inter, mode_gap != 0, column, counts[group, column])
     mode_means = torch.where(present, means, float("nan"))
     return AdvantageTerms(intra, inter, mode_gap, mode_means, group)
+
+
+def _batch_mean(inter: torch.Tensor, telling: torch.Tensor, mode: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    """Mean of each telling row's mode over the batch's groups, (B,); 0 for the rows that are not ``telling``.
+
+    A row's weight is 1 / ``count`` of its (group, mode), so that every group weighs the same.
+    """
+    weight = torch.where(telling, 1 / count.clamp(min=1), 0.0)
+    n_modes = int(mode.max()) + 1
+    total = torch.zeros(n_modes, dtype=inter.dtype, device=inter.device).index_add_(0, mode, weight * inter)
+    groups = torch.zeros(n_modes, dtype=inter.dtype, device=inter.device).index_add_(0, mode, weight)
+    return torch.where(telling, (total / groups.clamp(min=1))[mode], 0.0)
 
 
 def _sample_std(values: torch.Tensor, cell: torch.Tensor, n_cells: int, centre: torch.Tensor) -> torch.Tensor:
@@ -137,6 +156,7 @@ def dual_grpo_advantage(
     prefix_scope: str = "all",
     deciding_position: int | None = None,
     normalize_prefix_length: bool = False,
+    gap_centering: float = 0.0,
     epsilon: float = 1e-6,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Token-level DualGRPO advantages and, for logging, the same without the prefix weight.
@@ -156,6 +176,7 @@ def dual_grpo_advantage(
             ``deciding_position``; the prefix's other tokens, which the modes share, then get nothing.
         normalize_prefix_length: divide the weight by the number of tokens it falls on, so that a mode with a longer
             tag is not learnt faster; the whole prefix then weighs as much as ``prefix_weight`` body tokens.
+        gap_centering: see ``dual_grpo_terms``; 0 is the paper.
         std_scope: ``group``: one std over all the group's rows, so that both terms keep their proportion;
             ``mode``: the intra term is divided by its own mode's std instead (by the group's for a lone sample).
 
@@ -174,7 +195,15 @@ def dual_grpo_advantage(
     if prefix_scope == "deciding" and deciding_position is None:
         raise ValueError("prefix_scope='deciding' needs deciding_position, the column at which the prefixes differ")
 
-    terms = dual_grpo_terms(rewards, modes, groups, norm_by_std=norm_by_std, std_scope=std_scope, epsilon=epsilon)
+    terms = dual_grpo_terms(
+        rewards,
+        modes,
+        groups,
+        norm_by_std=norm_by_std,
+        std_scope=std_scope,
+        gap_centering=gap_centering,
+        epsilon=epsilon,
+    )
     invalid = modes < 0
     # An invalid row has no mode to share credit with: its plain r - group mean is not scaled by the coefficients.
     intra = torch.where(invalid, terms.intra, intra_coef * terms.intra)[:, None]

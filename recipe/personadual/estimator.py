@@ -92,5 +92,6 @@ def advantage_options(settings: DualGRPOSettings) -> dict[str, Any]:
         "prefix_scope",
         "std_scope",
         "normalize_prefix_length",
+        "gap_centering",
     )
     return {name: getattr(settings, name) for name in names}

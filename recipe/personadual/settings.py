@@ -16,6 +16,8 @@ from personadual.modes import DEFAULT_MODES, Modes
 
 BLOCK = "algorithm.dual_grpo"
 
+_SHARES = ("gap_centering", "free_share", "collapse_below")  # numbers between 0 and 1
+
 
 @dataclass(frozen=True)
 class DualGRPOSettings:
@@ -37,6 +39,8 @@ class DualGRPOSettings:
     """What the intra term's std is taken over, if algorithm.norm_adv_by_std_in_grpo is on: ``group`` or ``mode``."""
     normalize_prefix_length: bool = False
     """Divide alpha by the number of prefix tokens it falls on."""
+    gap_centering: float = 0.0
+    """Part of each mode's mean inter term over the batch that is taken off it, 0 (the paper) to 1."""
     mode_shares: Mapping[str, float] | None = None
     """Relative share of forced rollouts per mode name; null for equal shares."""
     free_share: float = 0.0
@@ -45,8 +49,8 @@ class DualGRPOSettings:
     """dual_grpo/collapsed is 1 in a step whose prompts give some mode less than this probability on average."""
 
     def __post_init__(self) -> None:
-        for name in ("intra_coef", "inter_coef", "prefix_weight", "free_share", "collapse_below"):
-            _check_number(name, getattr(self, name), 1.0 if name in ("free_share", "collapse_below") else None)
+        for name in ("intra_coef", "inter_coef", "prefix_weight", *_SHARES):
+            _check_number(name, getattr(self, name), 1.0 if name in _SHARES else None)
         if not isinstance(self.normalize_prefix_length, bool):
             raise ValueError(
                 f"{BLOCK}.normalize_prefix_length must be true or false, found {self.normalize_prefix_length!r}"

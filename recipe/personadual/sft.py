@@ -178,4 +178,8 @@ def _chosen(total: int, max_samples: int, shuffle: bool, seed: int | None) -> np
     """The rows that verl's own data set would take."""
     if not 0 < max_samples < total:
         return np.arange(total)
-    return np.random.default_rng(seed).choice(total, size=max_samples, replace=False) if shuffle else np.arange(max_samples)
+    return (
+        np.random.default_rng(seed).choice(total, size=max_samples, replace=False)
+        if shuffle
+        else np.arange(max_samples)
+    )

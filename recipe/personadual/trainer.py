@@ -134,6 +134,7 @@ class DualGRPOMixin(PPOTrainer):
             [plain_entry(uid) for uid in data["uid"]],
             norm_by_std=bool(self.config.algorithm.get("norm_adv_by_std_in_grpo", True)),
             std_scope=self.dual_grpo.std_scope,
+            gap_centering=self.dual_grpo.gap_centering,
         )
         sources = [str(plain_entry(source)) for source in data["data_source"]]
         settings = self.dual_grpo

@@ -427,3 +427,49 @@ def test_inputs_that_do_not_fit_are_refused(change, message):
 def test_a_prefix_may_fill_the_whole_response():
     found, _ = advantage(*HALVES, prefixes=[3, 3, 3, 3], norm_by_std=False)
     assert found[1].tolist() == [-2, -2, -2]
+
+
+# Group a: gap 1 for mode 0; group b: gap 1/2; group c: all equal.
+GAPS = {
+    "rewards": [1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0],
+    "modes": [0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1],
+    "groups": ["a"] * 4 + ["b"] * 4 + ["c"] * 4,
+}
+
+
+@pytest.mark.parametrize(
+    ("centering", "expected"),
+    [
+        (0.0, [1, -1, 0.5, -0.5, 0, 0]),
+        (1.0, [0.25, -0.25, -0.25, 0.25, 0, 0]),
+        (0.5, [0.625, -0.625, 0.125, -0.125, 0, 0]),
+    ],
+)
+def test_centering_takes_the_batchs_mean_gap_off_the_groups_that_have_one(centering, expected):
+    rewards, modes = torch.tensor(GAPS["rewards"]), torch.tensor(GAPS["modes"])
+    terms = dual_grpo_terms(rewards, modes, GAPS["groups"], norm_by_std=False, gap_centering=centering)
+    torch.testing.assert_close(terms.inter[::2], torch.tensor(expected, dtype=torch.float64))
+    torch.testing.assert_close(terms.mode_gap[::2], torch.tensor([1, -1, 0.5, -0.5, 0, 0], dtype=torch.float64))
+
+
+def test_a_group_weighs_the_same_in_the_mean_gap_however_many_rollouts_it_has():
+    rewards = torch.tensor([1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0])
+    modes = torch.tensor([0, 0, 0, 0, 1, 0, 1])
+    terms = dual_grpo_terms(rewards, modes, ["a"] * 5 + ["b"] * 2, norm_by_std=False, gap_centering=1.0)
+    # The gaps of mode 0 are 1 and -1; their mean is 0.
+    torch.testing.assert_close(terms.inter, torch.tensor([1, 1, 1, 1, -1, -1, 1], dtype=torch.float64))
+
+
+@given(pairs=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1), st.floats(0, 1)), min_size=1, max_size=24))
+def test_centering_leaves_no_mean_gap_and_touches_neither_intra_nor_invalid_rows(pairs):
+    groups, modes, rewards = (list(column) for column in zip(*pairs, strict=True))
+    modes[0] = -1
+    arguments = (torch.tensor(rewards, dtype=torch.float64), torch.tensor(modes), groups)
+    plain, centred = dual_grpo_terms(*arguments), dual_grpo_terms(*arguments, gap_centering=1.0)
+    torch.testing.assert_close(centred.intra, plain.intra)
+    assert centred.inter[0] == 0
+    for mode in (0, 1):
+        of_mode = {
+            g: float(centred.inter[i]) for i, g in enumerate(groups) if modes[i] == mode and plain.mode_gap[i] != 0
+        }
+        assert sum(of_mode.values()) == pytest.approx(0, abs=1e-9)

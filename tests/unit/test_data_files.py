@@ -93,7 +93,7 @@ def test_the_command_writes_and_prints_a_table(tmp_path, capsys):
     assert "rl_train.parquet" in printed and "ambiguous" in printed
     manifest = json.loads((tmp_path / "bed" / "manifest.json").read_text())
     assert manifest["seed"] == 3 and manifest["config"]["rl_weights"]["none"] == 3
-    assert manifest["files"]["rl_train.parquet"]["rows"] == 4 * (3 + 5)
+    assert manifest["files"]["rl_train.parquet"]["rows"] == 4 * (3 + 4)
 
 
 def test_the_command_takes_modes_from_yaml(tmp_path):

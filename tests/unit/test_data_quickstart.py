@@ -282,7 +282,7 @@ def test_bad_sizes_are_refused(sizes, message):
     ("sizes", "message"),
     [
         ({"test_items_per_condition": 5000}, r"5000 facts are needed, but the test split has \d+"),
-        ({"rl_rounds": 5000}, r"sft_items=400 and rl_rounds=5000: 5076 facts are needed, but the train split has \d+"),
+        ({"rl_rounds": 5000}, r"sft_items=320 and rl_rounds=5000: 5060 facts are needed, but the train split has \d+"),
         ({"min_population": 10**12}, "the train split has 0"),
     ],
 )

@@ -177,8 +177,8 @@ def test_unknown_asked_mode_is_named():
 
 @pytest.mark.parametrize("profile", ["strict", "authors"])
 def test_unknown_data_source_is_an_error(profile):
-    with pytest.raises(ValueError, match="'gsm8k'"):
-        compute_score("gsm8k", BLOCK, "Paris", profile=profile)
+    with pytest.raises(ValueError, match="'mystery'"):
+        compute_score("mystery", BLOCK, "Paris", profile=profile)
 
 
 def test_check_data_sources_names_all_unknown_ones_and_the_remedy():

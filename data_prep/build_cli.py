@@ -1,0 +1,160 @@
+"""``personadual data build``: from a yaml file, a preset, or one source on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+BUILD_HELP = "build verl's parquet files from question sources"
+
+_EPILOG = """\
+one source without a yaml file:
+  personadual data build --source alignx --input alignx.jsonl --task rl --out DIR
+several, or anything beyond the defaults:
+  personadual data build --preset paper --dry-run > build.yaml    (then edit)
+  personadual data build --config build.yaml --out DIR
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--config", type=Path, metavar="FILE.yaml", help="what to build")
+    what.add_argument("--preset", choices=("paper", "quickstart"), help="what to build, as shipped")
+    what.add_argument("--source", metavar="NAME", help="build one source, with defaults")
+    parser.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="[NAME=]FILE",
+        help="file, folder or hub id of --source; with --config or --preset NAME=FILE takes the place of a source's",
+    )
+    parser.add_argument("--mapping", type=Path, metavar="FILE.yaml", help="columns of --source generic")
+    parser.add_argument("--task", choices=("sft", "rl"), help="what --source is built for")
+    parser.add_argument("--personas", metavar="FILE", help="PersonaHub file: half of --source's questions get one")
+    parser.add_argument("--seed", type=int, help="seed of everything that is drawn (1)")
+    parser.add_argument("--out", type=Path, help="folder for the parquet files, manifest.json and rejects.jsonl")
+    parser.add_argument("--answers", type=Path, help="cache of the served model's answers (OUT-answers.jsonl)")
+    parser.add_argument("--strict", action="store_true", help="stop at the first malformed row and write nothing")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where chunks run (%(default)s)")
+    parser.add_argument("--workers", type=int, help="processes (all cores)")
+    parser.add_argument("--dry-run", action="store_true", help="print the configuration and the plan, read nothing")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build and print a table. A refusal is one line on stderr and exit status 2; Ctrl-C is 130."""
+    from personadual.data_prep.build import build
+    from personadual.data_prep.engine import default_workers
+    from personadual.data_prep.pipeline.summary import table
+
+    try:
+        config = config_of(args)
+        if args.dry_run:
+            print(plan_text(config))
+            return 0
+        if args.out is None:
+            raise ValueError("--out: a folder is needed (or --dry-run)")
+        manifest = build(
+            config,
+            args.out,
+            engine=args.engine,
+            workers=default_workers() if args.workers is None else args.workers,
+            strict=args.strict,
+            answers=args.answers,
+            progress=sys.stderr.isatty(),
+        )
+    except ValueError as error:
+        print(f"personadual data build: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("personadual data build: interrupted, nothing written", file=sys.stderr)
+        return 130
+    print(table(manifest))
+    held = [name for name, about in manifest["sources"].items() if not about["redistributable"]]
+    print(f"written to {args.out} (seed {config.seed}; see manifest.json)")
+    if held:
+        print(f"not to be handed on, by the licence of {', '.join(held)}")
+    return 0
+
+
+def config_of(args: argparse.Namespace) -> Any:
+    """The ``BuildConfig`` that the arguments ask for.
+
+    Raises:
+        ValueError: arguments that do not go together, or as ``config_reading``.
+    """
+    from personadual.data_prep import build_config
+    from personadual.data_prep.config_reading import read, read_yaml
+
+    if args.source is None:
+        for name in ("mapping", "task", "personas"):
+            if getattr(args, name) is not None:
+                raise ValueError(f"--{name} goes with --source; in a yaml file it has a key of its own")
+        content = dict(read_yaml(args.config) if args.config else build_config.preset(args.preset))
+        content = _with_inputs(content, args.input)
+    else:
+        content = _of_one_source(args)
+    if args.seed is not None:
+        content["seed"] = args.seed
+    return read(build_config.BuildConfig, content)
+
+
+def _of_one_source(args: argparse.Namespace) -> dict[str, Any]:
+    from personadual.data_prep.config_reading import read_yaml
+
+    if args.task is None:
+        raise ValueError("--task: sft or rl is needed with --source")
+    if len(args.input) > 1:
+        raise ValueError("--input: one file, folder or hub id goes with --source; name several in a yaml file")
+    source: dict[str, Any] = {"name": args.source, "input": args.input[0] if args.input else None}
+    if args.mapping is not None:
+        source["mapping"] = read_yaml(args.mapping)
+    content: dict[str, Any] = {"sources": [source], args.task: {}}
+    if args.personas is not None:
+        content["personas"] = {"input": args.personas}
+    return content
+
+
+def _with_inputs(content: dict[str, Any], inputs: list[str]) -> dict[str, Any]:
+    entries = [*(content.get("sources") or []), *([content["personas"]] if content.get("personas") else [])]
+    for setting in inputs:
+        name, _, value = setting.partition("=")
+        found = [entry for entry in entries if name and name in (entry.get("name"), entry.get("source"))]
+        if not value or not found:
+            known = ", ".join(str(entry.get("name") or entry.get("source")) for entry in entries)
+            raise ValueError(f"--input {setting!r}: NAME=FILE with one of {known} is needed")
+        for entry in found:
+            entry.update(input=value)
+            entry.pop("split", None), entry.pop("config", None)  # of the hub's data set, not of a file
+    return content
+
+
+def plan_text(config: Any) -> str:
+    """The whole configuration as yaml, which can be saved and edited, with the plan as its comments."""
+    import yaml
+
+    from personadual.data_prep import build, sources
+
+    lines = []
+    for entry in config.sources:
+        about = sources.question_source(entry.name, entry.mapping).about
+        lines.append(f"{about.name}: {entry.input or 'no input'} ({about.licence})")
+    if config.personas:
+        shares = ", ".join(f"{share:g} {condition}" for condition, share in config.personas.shares.items())
+        lines.append(f"personas: {shares}; from {config.personas.input or 'no input'}")
+    shares = ", ".join(f"{share:g} {name}" for share, name in zip(config.splits.shares, ("train", "val", "test")))
+    lines.append(f"splits: {shares}, by near-duplicate group")
+    lines.append(f"files: {', '.join(build.file_names(config))}")
+    lines.append(f"served model: {config.served['model'] if config.served else 'none is asked'}")
+    plain = yaml.safe_dump(_plain(config.written_in_full()), sort_keys=False, allow_unicode=True)
+    return "".join(f"# {line}\n" for line in lines) + plain.rstrip()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, tuple | list) else value

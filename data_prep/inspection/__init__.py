@@ -1,0 +1,1 @@
+"""What ``personadual data inspect`` counts and shows."""

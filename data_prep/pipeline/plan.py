@@ -1,0 +1,114 @@
+"""What becomes of each record: its split, the conditions it is asked under, and the files it goes to.
+
+Decided on a few numbers per record, for all of them at once, between the two passes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personadual.data_prep import attach, hashing, selection, splits
+from personadual.data_prep.build_config import BuildConfig, Task
+from personadual.data_prep.columns import SPLITS, TEST, TRAIN, VAL
+from personadual.data_prep.hashing import Keys
+from personadual.data_prep.pipeline.spool import Spool
+
+SFT, RL = np.uint8(1), np.uint8(2)
+"""Bits of a record's files."""
+
+REPEATED, OVER_LIMIT, NOT_ASKED_FOR = "repeated record", "over the limit of its source", "beyond the items asked for"
+
+
+@dataclass
+class Plan:
+    """Per record: place in ``SPLITS``, bits of ``attach.ATTACHED``, bits of files (0: dropped)."""
+
+    split: NDArray[np.uint8]
+    conditions: NDArray[np.uint8]
+    files: NDArray[np.uint8]
+    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)  # by source and reason
+    groups: int = 0
+    largest_group: int = 0
+
+
+def make_plan(config: BuildConfig, spool: Spool, sources: Sequence[str]) -> Plan:
+    """The plan for all the records in ``spool``; ``sources`` are the names of its source numbers.
+
+    Raises:
+        ValueError: the splits come out empty (``splits.check_groups``).
+    """
+    keys, source = spool.keys(), spool.source_numbers()
+    dropped: Counter[tuple[str, str]] = Counter()
+
+    def count(rows: selection.Rows, reason: str) -> None:
+        for number, rejected in enumerate(np.bincount(source[rows], minlength=len(sources))):
+            if rejected:
+                dropped[sources[number], reason] += int(rejected)
+
+    kept = selection.first_of_equal(keys.record)
+    count(~kept, REPEATED)
+    taken = np.zeros(len(kept), dtype=bool)
+    for number, entry in enumerate(config.sources):
+        taken |= selection.take(
+            keys.question,
+            keys.subject,
+            kept & (source == number),
+            f"{config.seed}/select",
+            limit=entry.limit,
+            per_group=entry.per_subject,
+        )
+    count(kept & ~taken, OVER_LIMIT)
+
+    own = keys.persona if config.splits.own_personas else None
+    labels = splits.group_questions(keys.question, spool.signatures(), own, config.near_duplicates)
+    groups = splits.group_keys(labels, keys.question)
+    split_of = splits.split_groups(groups, config.splits, config.seed)
+    splits.check_groups(labels[taken], split_of[taken], config.splits, sources)
+
+    files = _files(config, keys.question, groups, source, split_of, taken)
+    count(taken & (files == 0), NOT_ASKED_FOR)
+    personas = config.personas
+    if personas is None:
+        conditions = np.zeros(len(files), dtype=np.uint8)
+    else:
+        every = np.isin(split_of, [SPLITS.index(name) for name in personas.every_condition_in])
+        conditions = attach.condition_bits(keys.question, keys.bare, every, personas.shares, config.seed)
+    sizes = np.bincount(labels[taken]) if taken.any() else np.zeros(1, dtype=int)
+    return Plan(split_of, conditions, files, dropped, int((sizes > 0).sum()), int(sizes.max()))
+
+
+def _files(
+    config: BuildConfig,
+    question: Keys,
+    group: Keys,
+    source: NDArray[np.uint16],
+    split_of: NDArray[np.uint8],
+    taken: selection.Rows,
+) -> NDArray[np.uint8]:
+    files = np.zeros(len(taken), dtype=np.uint8)
+    place = hashing.unit(hashing.mix(group, f"{config.seed}/task"))
+    weights = {number: entry.weight or 1.0 for number, entry in enumerate(config.sources)}
+    weighted = any(entry.weight is not None for entry in config.sources)
+
+    def mark(bit: np.uint8, rows: selection.Rows, limit: int | None) -> None:
+        if limit is not None:
+            salt = f"{config.seed}/items"
+            rows = selection.take(question, source, rows, salt, limit=limit, weights=weights if weighted else None)
+        files[rows] |= bit
+
+    train, val, test = (taken & (split_of == SPLITS.index(name)) for name in (TRAIN, VAL, TEST))
+    # SFT from the lower end, RL from the upper one: groups are shared only where the shares sum to more than 1.
+    if config.sft:
+        mark(SFT, train & (place < config.sft.share), config.sft.items)
+        mark(SFT, val, config.sft.val_items)
+    if config.rl:
+        mark(RL, train & (place >= 1 - config.rl.share), config.rl.items)
+        mark(RL, val, config.rl.val_items)
+    task: Task = config.rl or config.sft or Task()
+    mark(RL, test, task.test_items)
+    return files

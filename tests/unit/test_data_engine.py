@@ -1,0 +1,49 @@
+"""Every engine gives the same results in the same order, and holds few chunks at a time."""
+
+import os
+
+import pytest
+
+from personadual.data_prep.engine import LOCAL, RAY, map_chunks, started
+
+
+# int is a chunk function that every process has: Ray's workers can't import a test's module.
+@pytest.mark.parametrize(("engine", "workers"), [(LOCAL, 1), (LOCAL, 2), (RAY, 2)])
+def test_results_come_in_the_order_of_the_chunks_and_errors_in_their_turn(engine, workers):
+    found = []
+    with started(engine, workers), pytest.raises(ValueError, match="'bad'"):
+        for value in map_chunks(int, [*map(str, range(70)), "bad", "1"], engine, workers):
+            found.append(value)
+    assert found == list(range(70))
+
+
+def process_of(chunk):
+    return os.getpid()
+
+
+def test_two_workers_are_other_processes():
+    found = set(map_chunks(process_of, range(20), LOCAL, 2))
+    assert found and os.getpid() not in found
+    assert set(map_chunks(process_of, range(20), LOCAL, 1)) == {os.getpid()}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_chunks_are_drawn_as_they_are_needed(workers):
+    drawn = []
+
+    def chunks():
+        for number in range(100):
+            drawn.append(number)
+            yield number
+
+    results = map_chunks(int, chunks(), LOCAL, workers)
+    next(results)
+    assert len(drawn) <= 4 * workers
+    results.close() if workers > 1 else None
+
+
+def test_unknown_engines_and_no_workers_are_refused():
+    with pytest.raises(ValueError, match="engine 'spark'"), started("spark", 1):
+        pass
+    with pytest.raises(ValueError, match="workers"), started(LOCAL, 0):
+        pass
