@@ -98,4 +98,6 @@ def adopt_prefix_log_probs(
     device = offsets.device
     of_prefix = forced.to(device)[row] & (column < prefix_lengths.to(device)[row])
     values = torch.where(of_prefix, actor.values().to(rollout.values().dtype), rollout.values())
-    return torch.nested.nested_tensor_from_jagged(values, offsets)
+    # Without the row lengths' bounds torch pads such a tensor to the length of all values together.
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    return torch.nested.nested_tensor_from_jagged(values, offsets, min_seqlen=shortest, max_seqlen=longest)
