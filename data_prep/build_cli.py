@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-BUILD_HELP = "build verl's parquet files from question sources"
+import yaml
+
+from personadual.data_prep import sources
+from personadual.data_prep.build import build, file_names
+from personadual.data_prep.build_config import PRESETS, BuildConfig, preset
+from personadual.data_prep.columns import SPLITS
+from personadual.data_prep.config_reading import read, read_yaml
+from personadual.data_prep.engine import ENGINES, LOCAL, default_workers
+from personadual.data_prep.pipeline.summary import table
 
 _EPILOG = """\
 one source without a yaml file:
@@ -24,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--config", type=Path, metavar="FILE.yaml", help="what to build")
-    what.add_argument("--preset", choices=("paper", "quickstart"), help="what to build, as shipped")
+    what.add_argument("--preset", choices=PRESETS, help="what to build, as shipped")
     what.add_argument("--source", metavar="NAME", help="build one source, with defaults")
     parser.add_argument(
         "--input",
@@ -40,17 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="folder for the parquet files, manifest.json and rejects.jsonl")
     parser.add_argument("--answers", type=Path, help="cache of the served model's answers (OUT-answers.jsonl)")
     parser.add_argument("--strict", action="store_true", help="stop at the first malformed row and write nothing")
-    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where chunks run (%(default)s)")
+    parser.add_argument("--engine", choices=ENGINES, default=LOCAL, help="where chunks run (%(default)s)")
     parser.add_argument("--workers", type=int, help="processes (all cores)")
     parser.add_argument("--dry-run", action="store_true", help="print the configuration and the plan, read nothing")
 
 
 def run(args: argparse.Namespace) -> int:
     """Build and print a table. A refusal is one line on stderr and exit status 2; Ctrl-C is 130."""
-    from personadual.data_prep.build import build
-    from personadual.data_prep.engine import default_workers
-    from personadual.data_prep.pipeline.summary import table
-
     try:
         config = config_of(args)
         if args.dry_run:
@@ -67,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             answers=args.answers,
             progress=sys.stderr.isatty(),
         )
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"personadual data build: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -81,31 +85,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def config_of(args: argparse.Namespace) -> Any:
+def config_of(args: argparse.Namespace) -> BuildConfig:
     """The ``BuildConfig`` that the arguments ask for.
 
     Raises:
         ValueError: arguments that do not go together, or as ``config_reading``.
     """
-    from personadual.data_prep import build_config
-    from personadual.data_prep.config_reading import read, read_yaml
-
     if args.source is None:
         for name in ("mapping", "task", "personas"):
             if getattr(args, name) is not None:
                 raise ValueError(f"--{name} goes with --source; in a yaml file it has a key of its own")
-        content = dict(read_yaml(args.config) if args.config else build_config.preset(args.preset))
+        content = dict(read_yaml(args.config) if args.config else preset(args.preset))
         content = _with_inputs(content, args.input)
     else:
         content = _of_one_source(args)
     if args.seed is not None:
         content["seed"] = args.seed
-    return read(build_config.BuildConfig, content)
+    return read(BuildConfig, content)
 
 
 def _of_one_source(args: argparse.Namespace) -> dict[str, Any]:
-    from personadual.data_prep.config_reading import read_yaml
-
     if args.task is None:
         raise ValueError("--task: sft or rl is needed with --source")
     if len(args.input) > 1:
@@ -129,16 +128,13 @@ def _with_inputs(content: dict[str, Any], inputs: list[str]) -> dict[str, Any]:
             raise ValueError(f"--input {setting!r}: NAME=FILE with one of {known} is needed")
         for entry in found:
             entry.update(input=value)
-            entry.pop("split", None), entry.pop("config", None)  # of the hub's data set, not of a file
+            for key in ("split", "config"):  # of the hub's data set, not of a file
+                entry.pop(key, None)
     return content
 
 
-def plan_text(config: Any) -> str:
+def plan_text(config: BuildConfig) -> str:
     """The whole configuration as yaml, which can be saved and edited, with the plan as its comments."""
-    import yaml
-
-    from personadual.data_prep import build, sources
-
     lines = []
     for entry in config.sources:
         about = sources.question_source(entry.name, entry.mapping).about
@@ -146,9 +142,9 @@ def plan_text(config: Any) -> str:
     if config.personas:
         shares = ", ".join(f"{share:g} {condition}" for condition, share in config.personas.shares.items())
         lines.append(f"personas: {shares}; from {config.personas.input or 'no input'}")
-    shares = ", ".join(f"{share:g} {name}" for share, name in zip(config.splits.shares, ("train", "val", "test")))
+    shares = ", ".join(f"{share:g} {name}" for share, name in zip(config.splits.shares, SPLITS, strict=True))
     lines.append(f"splits: {shares}, by near-duplicate group")
-    lines.append(f"files: {', '.join(build.file_names(config))}")
+    lines.append(f"files: {', '.join(file_names(config))}")
     lines.append(f"served model: {config.served['model'] if config.served else 'none is asked'}")
     plain = yaml.safe_dump(_plain(config.written_in_full()), sort_keys=False, allow_unicode=True)
     return "".join(f"# {line}\n" for line in lines) + plain.rstrip()

@@ -106,9 +106,9 @@ class Task:
 class BuildConfig:
     """A whole build.
 
-    ``modes`` as for training (a list of {name, tag}, or a file); ``served`` is the block of the served model that writes
-    traces, and aligned and conflicting personas (``served.ServedConfig``; null: nothing is asked), ``judge`` that of
-    one that judges open answers of traces.
+    ``modes`` as for training (a list of {name, tag}, or a file); ``served`` is the block of the served model that
+    writes traces, and aligned and conflicting personas (``served.ServedConfig``; null: nothing is asked), ``judge``
+    that of one that judges open answers of traces.
     """
 
     sources: tuple[Input, ...]

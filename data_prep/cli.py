@@ -38,7 +38,9 @@ class Command(NamedTuple):
 COMMANDS = {
     "build": Command("personadual.data_prep.build_cli", "build verl's parquet files from question sources"),
     "validate": Command("personadual.data_prep.validate", "check a parquet file, from anybody, before training on it"),
-    "inspect": Command("personadual.data_prep.inspect_file", "counts, lengths and sample rows as the model will see them"),
+    "inspect": Command(
+        "personadual.data_prep.inspect_file", "counts, lengths and sample rows as the model will see them"
+    ),
     "leaks": Command("personadual.data_prep.leaks", "questions that stand in benchmark files too"),
 }
 

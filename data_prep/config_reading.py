@@ -69,7 +69,7 @@ def _value(wanted: Any, value: Any, name: str) -> Any:
         if not isinstance(value, list | tuple):
             raise ValueError(f"{name}: a list is needed, found {value!r}")
         return tuple(_value(get_args(wanted)[0], entry, f"{name}[{place}]") for place, entry in enumerate(value))
-    if wanted is Mapping or origin is not None and issubclass(origin, Mapping):
+    if wanted is Mapping or (origin is not None and issubclass(origin, Mapping)):
         if not isinstance(value, Mapping):
             raise ValueError(f"{name}: keys and values are needed, found {value!r}")
         entry_type = get_args(wanted)[1] if get_args(wanted) else Any
@@ -78,7 +78,7 @@ def _value(wanted: Any, value: Any, name: str) -> Any:
         return Path(value)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if wanted is Any or type(value) is wanted or isinstance(value, wanted) and not isinstance(value, bool):
+    if wanted is Any or type(value) is wanted or (isinstance(value, wanted) and not isinstance(value, bool)):
         return value
     words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
     raise ValueError(f"{name}: {words.get(wanted, wanted)} is needed, found {value!r}")

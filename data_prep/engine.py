@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -45,12 +47,10 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _in_processes(
-    function: Callable[[Chunk], Result], chunks: Iterable[Chunk], workers: int
-) -> Iterator[Result]:
+def _in_processes(function: Callable[[Chunk], Result], chunks: Iterable[Chunk], workers: int) -> Iterator[Result]:
     # Spawned, not forked: arrow and rensa have threads of their own, which a fork would leave locked.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_set_function, initargs=(function,))
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(function,))
     waiting: deque[Future[Result]] = deque()
     try:
         for chunk in chunks:
@@ -63,9 +63,19 @@ def _in_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _set_function(function: Callable[[Any], Any]) -> None:
+def _begin(function: Callable[[Any], Any]) -> None:
     global _function
     _function = function
+    # Ctrl-C in a terminal reaches every process; the first one says so and ends the others. It may also be killed.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _call(chunk: Any) -> Any:
@@ -136,7 +146,7 @@ def started(engine: str, workers: int) -> Iterator[None]:
     ray.data.DataContext.get_current().enable_progress_bars = False
     ours = not ray.is_initialized()
     if ours:
-        own = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers, "include_dashboard": False}
+        own: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers, "include_dashboard": False}
         ray.init(log_to_driver=False, logging_level=logging.WARNING, **own)
     try:
         yield

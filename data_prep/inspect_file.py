@@ -58,20 +58,21 @@ def describe(path: Path, view: View, rows: int, seed: int) -> str:
         usable = usable_columns(file.schema_arrow, kind)
         counts, samples = Counts(kind), Samples(rows, seed, path.name)
         tags = SFTRows(Markers(view.modes))
-        number, unread = 0, 0
+        total, unread = 0, 0
         for batch in batches(file, usable.columns):
-            for number, row in enumerate(batch, start=number + 1):
+            for number, row in enumerate(batch, start=total + 1):
                 if row is None:
                     unread += 1
                     continue
                 asked = (row.get(schema.EXTRA_INFO) or {}).get(schema.ASKED_MODE) or schema.FREE
                 counts.add(row, asked if kind == RL else tags.mode_of(row))
                 samples.add(number, row)
+            total += len(batch)
             _measure([row for row in batch if row is not None], counts, view)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     unit = "characters" if view.tokenizer is None else "tokens"
-    parts = [f"{visible(str(path))}: {kind}, {number} rows", counts.table(), counts.mode_table()]
+    parts = [f"{visible(str(path))}: {kind}, {total} rows", counts.table(), counts.mode_table()]
     if unread:
         parts.append(f"{unread} rows are not UTF-8 and left out")
     parts.append(histogram(counts.lengths, f"{unit} of the prompt"))

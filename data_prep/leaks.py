@@ -14,12 +14,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from personadual import schema
+import numpy as np
 
-LEAKS_HELP = "questions of prepared files that stand in benchmark files too; exit status 1 if there are any"
+from personadual import schema
+from personadual.data_prep import readers
+from personadual.data_prep.chat import ANSWER_INSTRUCTION
+from personadual.data_prep.hashing import key
+from personadual.data_prep.neardup import NearDuplicates, Signatures, matches, signatures, words
+from personadual.data_prep.options import parse_lettered
 
 EXACT, NEAR = "exact", "near"
 _SHOWN = 100
+_AT_ONCE = 4096
+_DEFAULTS = NearDuplicates()
 _QUESTION_COLUMNS = ("question", "Question", "input", "inputs", "query", "problem", "text", "prompt")
 
 
@@ -38,44 +45,59 @@ class Leak:
 
 @dataclass(frozen=True)
 class Questions:
-    """The distinct questions of a file, each with the row in which it first stands, and their signatures."""
+    """Distinct questions, each with the row in which it first stands, and their signatures."""
 
     texts: list[str]
     rows: list[int]
-    signatures: Any
+    signatures: Signatures
 
 
 def find_leaks(
-    files: Sequence[Path], against: Mapping[str, Path], settings: Any = None, column: str | None = None
+    files: Sequence[Path], against: Mapping[str, Path], settings: NearDuplicates = _DEFAULTS, column: str | None = None
 ) -> list[Leak]:
     """All leaks, by file and row. ``column`` names the benchmarks' question column where it is none of the usual.
+
+    The benchmarks are held in memory, the files are read in chunks.
 
     Raises:
         ValueError: a file that is missing or unreadable, or has no question.
     """
-    from personadual.data_prep.neardup import NearDuplicates, matches, words
-
-    settings = settings or NearDuplicates()
-    benchmarks = {name: _load(path, column, settings) for name, path in against.items()}
-    plain = {
-        name: {" ".join(words(text)): row for text, row in zip(reversed(found.texts), reversed(found.rows), strict=True)}
-        for name, found in benchmarks.items()
-    }
-    leaks = []
+    benchmarks = {}
+    for name, path in against.items():
+        parts = list(_chunks(path, column, settings))
+        benchmarks[name] = Questions(
+            [text for part in parts for text in part.texts],
+            [row for part in parts for row in part.rows],
+            np.concatenate([part.signatures for part in parts]),
+        )
+    plain = {name: _by_words(found) for name, found in benchmarks.items()}
+    leaks: list[Leak] = []
     for path in files:
-        mine = _load(path, None, settings)
-        for name, theirs in benchmarks.items():
-            near = {row: (other, similar) for row, other, similar in matches(mine.signatures, theirs.signatures, settings)}
-            for place, text in enumerate(mine.texts):
-                exact = plain[name].get(" ".join(words(text)))
-                if exact is not None:
-                    kind, other, similar = EXACT, exact, 1.0
-                elif place in near:
-                    kind, other, similar = NEAR, theirs.rows[near[place][0]], round(near[place][1], 3)
-                else:
-                    continue
-                leaks.append(Leak(path.name, mine.rows[place], name, other, kind, similar, _short(text)))
+        for mine in _chunks(path, None, settings):
+            for name, theirs in benchmarks.items():
+                leaks += _leaks_of(mine, path.name, theirs, name, plain[name], settings)
     return leaks
+
+
+def _leaks_of(
+    mine: Questions, file: str, theirs: Questions, benchmark: str, plain: Mapping[str, int], settings: NearDuplicates
+) -> Iterator[Leak]:
+    near = {row: (other, similar) for row, other, similar in matches(mine.signatures, theirs.signatures, settings)}
+    for place, (text, row) in enumerate(zip(mine.texts, mine.rows, strict=True)):
+        exact = plain.get(" ".join(words(text)))
+        if exact is not None:
+            yield Leak(file, row, benchmark, exact, EXACT, 1.0, _short(text))
+        elif place in near:
+            other, similar = near[place]
+            yield Leak(file, row, benchmark, theirs.rows[other], NEAR, round(similar, 3), _short(text))
+
+
+def _by_words(found: Questions) -> dict[str, int]:
+    """First row of each question, by its words."""
+    rows: dict[str, int] = {}
+    for text, row in zip(found.texts, found.rows, strict=True):
+        rows.setdefault(" ".join(words(text)), row)
+    return rows
 
 
 def question_of(row: Mapping[str, Any], column: str | None = None) -> str:
@@ -89,12 +111,12 @@ def question_of(row: Mapping[str, Any], column: str | None = None) -> str:
     extra = row.get(schema.EXTRA_INFO)
     if isinstance(extra, Mapping) and isinstance(extra.get(schema.QUESTION), str):
         return extra[schema.QUESTION]
-    for key, role, text in (
+    for name, role, text in (
         (schema.MESSAGES, "role", "content"),
         (schema.PROMPT, "role", "content"),
         ("conversations", "from", "value"),
     ):
-        turns = row.get(key)
+        turns = row.get(name)
         if isinstance(turns, Sequence) and not isinstance(turns, str):
             asked = [turn[text] for turn in turns if isinstance(turn, Mapping) and turn.get(role) in ("user", "human")]
             if asked and isinstance(asked[0], str):
@@ -103,35 +125,33 @@ def question_of(row: Mapping[str, Any], column: str | None = None) -> str:
 
 
 def _without_instruction(text: str) -> str:
-    from personadual.data_prep.chat import ANSWER_INSTRUCTION
-    from personadual.data_prep.options import parse_lettered
-
     text = text.removesuffix(ANSWER_INSTRUCTION).rstrip()
     found = parse_lettered(text)
     return found[0] if found and found[0] else text
 
 
-def _load(path: Path, column: str | None, settings: Any) -> Questions:
-    import numpy as np
-
-    from personadual.data_prep.neardup import signatures
-
-    texts, rows = [], []
-    seen: set[str] = set()
+def _chunks(path: Path, column: str | None, settings: NearDuplicates) -> Iterator[Questions]:
+    """The distinct questions of a file, some at a time."""
+    texts: list[str] = []
+    rows: list[int] = []
+    seen: set[int] = set()
     for row, text in _questions(path, column):
-        if text and text not in seen:
-            seen.add(text)
+        digest = key(text)
+        if text and digest not in seen:
+            seen.add(digest)
             texts.append(text)
             rows.append(row)
-    if not texts:
-        raise ValueError(f"{path}: no question was found; name its column with --column (any of {_QUESTION_COLUMNS})")
-    parts = [signatures(texts[start : start + 1024], settings) for start in range(0, len(texts), 1024)]
-    return Questions(texts, rows, np.concatenate(parts))
+            if len(texts) == _AT_ONCE:
+                yield Questions(texts, rows, signatures(texts, settings))
+                texts, rows = [], []
+    if not seen:
+        usual = ", ".join(_QUESTION_COLUMNS)
+        raise ValueError(f"{path}: no question was found; name its column with --column (the usual are {usual})")
+    if texts:
+        yield Questions(texts, rows, signatures(texts, settings))
 
 
 def _questions(path: Path, column: str | None) -> Iterator[tuple[int, str]]:
-    from personadual.data_prep import readers
-
     for where, row in readers.rows(str(path)):
         if isinstance(row, Mapping):
             yield where.row, question_of(row, column).strip()
@@ -145,7 +165,11 @@ def _short(text: str) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="prepared files (or any other)")
     parser.add_argument(
-        "--against", action="append", required=True, metavar="NAME=FILE", help="benchmark file; may be given several times"
+        "--against",
+        action="append",
+        required=True,
+        metavar="NAME=FILE",
+        help="benchmark file; may be given several times",
     )
     parser.add_argument("--column", help="question column of the benchmark files, where it is none of the usual")
     parser.add_argument("--threshold", type=float, default=0.8, help="similarity that counts as nearly (%(default)s)")
@@ -154,8 +178,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: no leak; 1: leaks, printed; 2: refused, one line on stderr."""
-    from personadual.data_prep.neardup import NearDuplicates
-
     try:
         against = {}
         for setting in args.against:
@@ -183,4 +205,4 @@ def table(leaks: Sequence[Leak]) -> str:
             f"{leak.file:<22}{leak.row:>8}  {leak.benchmark:<16}{leak.benchmark_row:>8}  {leak.kind:<6}"
             f"{leak.similarity:>6.2f}  {leak.question}"
         )
-    return "\n".join([*lines, f"{len(leaks)} leaks"])
+    return "\n".join([*lines, f"{len(leaks)} leak{'s' * (len(leaks) > 1)}"])

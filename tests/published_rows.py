@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-WORDS = [f"{first}{last}" for first in ("bar", "cor", "del", "fen", "gal", "hin") for last in ("ta", "mi", "so", "ruk", "ve")]
+WORDS = [
+    f"{first}{last}" for first in ("bar", "cor", "del", "fen", "gal", "hin") for last in ("ta", "mi", "so", "ruk", "ve")
+]
 
 
 def prose(rng: random.Random, words: int) -> str:
@@ -76,8 +78,8 @@ def personas(count: int) -> list[dict[str, str]]:
     rng = random.Random("personas")
     return [
         {
-            "persona": f"A {rng.choice(trades)} who lives in {rng.choice(places)}, {rng.choice(hobbies)} and has worked "
-            f"for {number + 2} years"
+            "persona": f"A {rng.choice(trades)} who lives in {rng.choice(places)}, {rng.choice(hobbies)} "
+            f"and has worked for {number + 2} years"
         }
         for number in range(count)
     ]

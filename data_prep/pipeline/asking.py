@@ -47,9 +47,7 @@ class Asking:
         """
         assert self.config.served is not None
         with ExitStack() as stack:
-            service = stack.enter_context(
-                open_service(ServedConfig.from_mapping(self.config.served), cache, progress)
-            )
+            service = stack.enter_context(open_service(ServedConfig.from_mapping(self.config.served), cache, progress))
             judge = None
             if self.config.judge is not None:
                 judge = stack.enter_context(
@@ -103,7 +101,7 @@ class Asking:
                     mode = self.modes[mode_index]
                     prompt = TRACE_GENERAL
                     if mode_index > 0:
-                        if not asked.persona or asked.ability == FACT and asked.condition != schema.ALIGNED:
+                        if not asked.persona or (asked.ability == FACT and asked.condition != schema.ALIGNED):
                             continue
                         prompt = TRACE_PERSONALIZED
                         if needs_filter(asked):

@@ -91,8 +91,7 @@ class FinishChunk:
                 item = self._item(asked, split)
                 if files & SFT:
                     if self.served.traced and not any(item.bodies[mode] for mode in shown_modes(item, self)):
-                        error = Rejected(NO_TRACE, asked.condition)
-                        rejects.append(Reject.of(work.source, record.where, error))
+                        rejects.append(Reject.of(work.source, record.where, Rejected(NO_TRACE, asked.condition)))
                     else:
                         sft[split].append(item)
                 if files & RL:

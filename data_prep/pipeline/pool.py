@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from personadual.data_prep import hashing
 from personadual.data_prep.attach import PersonaPool
-from personadual.data_prep.columns import SPLITS
 from personadual.data_prep.chunks import Chunk
+from personadual.data_prep.columns import SPLITS
 from personadual.data_prep.hashing import Keys
 from personadual.data_prep.hygiene import Hygiene
 from personadual.data_prep.pipeline.rejects import Reject, RejectLog

@@ -89,8 +89,9 @@ def adopt_prefix_log_probs(
     Returns:
         Jagged, as ``rollout``. Raises ValueError where the two differ in row lengths.
     """
-    offsets = rollout.offsets()
-    if not torch.equal(offsets, actor.offsets()):
+    jagged: tuple[Any, Any] = (rollout, actor)  # torch's type stubs do not know nested tensors
+    offsets: torch.Tensor = jagged[0].offsets()
+    if not torch.equal(offsets, jagged[1].offsets()):
         raise ValueError("rollout and actor log-probs differ in the lengths of their rows")
     start, lengths = offsets[:-1], offsets.diff()
     row = torch.repeat_interleave(torch.arange(len(lengths), device=offsets.device), lengths)

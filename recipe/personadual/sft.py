@@ -9,7 +9,6 @@ check, and with ``ignore_input_ids_mismatch`` train on another prompt than rollo
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,11 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch.utils.data import Dataset
+from verl.utils.fs import copy_to_local
 
 from personadual.data_prep.chat_tokens import render_ids, response_ids, split_response, turn_end
 from personadual.modes import Modes, encode_prefixes
-
-logger = logging.getLogger(__name__)
 
 THINKING = "enable_thinking"
 _DEFAULT = "data.enable_thinking_default"
@@ -154,11 +152,11 @@ def template_kwargs(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**kwargs, THINKING: default}
 
 
-def _read(parquet_files: str | Sequence[str], key: str) -> pa.ChunkedArray:
+def _read(parquet_files: str | Sequence[str], key: str) -> list[pa.Scalar]:
     """The messages of all files. Columns that verl would read row by row are refused, as rollouts have none such."""
-    columns = []
+    rows: list[pa.Scalar] = []
     for path in [parquet_files] if isinstance(parquet_files, str) else parquet_files:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(copy_to_local(path))
         names = file.schema_arrow.names
         if key not in names:
             raise ValueError(f"{path}: no column {key!r}, found {', '.join(names)}. Set data.messages_key")
@@ -168,18 +166,14 @@ def _read(parquet_files: str | Sequence[str], key: str) -> pa.ChunkedArray:
                     f"{path}: the column {name!r} changes the prompt of single rows, which rollouts can't follow. Drop "
                     f"it (thinking is set for all rows by {_DEFAULT})"
                 )
-        columns += file.read(columns=[key]).column(0).chunks
-    if not columns:
-        raise ValueError("data.train_files: no file is given, or none has a row")
-    return pa.chunked_array(columns)
+        rows += file.read(columns=[key]).column(0)
+    return rows
 
 
 def _chosen(total: int, max_samples: int, shuffle: bool, seed: int | None) -> np.ndarray:
     """The rows that verl's own data set would take."""
     if not 0 < max_samples < total:
         return np.arange(total)
-    return (
-        np.random.default_rng(seed).choice(total, size=max_samples, replace=False)
-        if shuffle
-        else np.arange(max_samples)
-    )
+    if not shuffle:
+        return np.arange(max_samples)
+    return np.random.default_rng(seed).choice(total, size=max_samples, replace=False)

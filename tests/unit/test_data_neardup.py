@@ -118,14 +118,20 @@ def test_bands_find_a_pair_at_the_threshold_almost_surely():
 @given(st.permutations(range(12)))
 def test_the_order_of_the_texts_changes_no_cluster(order):
     words = [f"w{number}" for number in range(40)]
-    texts = [" ".join([*words[:20], f"x{number % 4}", *words[20:]]) if number < 8 else f"q{number}" for number in range(12)]
+    texts = [
+        " ".join([*words[:20], f"x{number % 4}", *words[20:]]) if number < 8 else f"q{number}" for number in range(12)
+    ]
     plain = clusters_of(texts)
     moved = clusters_of([texts[number] for number in order])
     together = {(a, b) for a in range(12) for b in range(12) if plain[a] == plain[b]}
     assert {(order[a], order[b]) for a in range(12) for b in range(12) if moved[a] == moved[b]} == together
 
 
-@given(st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1))))))
+@given(
+    st.integers(1, 40).flatmap(
+        lambda n: st.tuples(st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1))))
+    )
+)
 def test_components_are_those_of_a_search_by_hand(graph):
     count, edges = graph
     left, right = np.array([e[0] for e in edges], dtype=int), np.array([e[1] for e in edges], dtype=int)
@@ -160,7 +166,12 @@ def test_no_texts():
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"threshold": 0.1}, "threshold"), ({"threshold": 1.5}, "threshold"), ({"num_perm": 4}, "num_perm"), ({"shingle": 0}, "shingle")],
+    [
+        ({"threshold": 0.1}, "threshold"),
+        ({"threshold": 1.5}, "threshold"),
+        ({"num_perm": 4}, "num_perm"),
+        ({"shingle": 0}, "shingle"),
+    ],
 )
 def test_impossible_settings_are_named(values, message):
     with pytest.raises(ValueError, match=f"near_duplicates.{message}"):

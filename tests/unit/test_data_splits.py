@@ -13,7 +13,8 @@ from personadual.data_prep.splits import Splits
 NEAR = neardup.NearDuplicates()
 
 
-def split_of(questions, texts, personas=None, shares=Splits(), seed=1):
+def split_of(questions, texts, personas=None, shares=None, seed=1):
+    shares = shares or Splits()
     keys = hashing.keys(questions)
     people = None if personas is None else np.array([splits.persona_key(p) for p in personas], dtype=np.uint64)
     labels = splits.group_questions(keys, neardup.signatures(texts, NEAR), people, NEAR)
@@ -23,7 +24,10 @@ def split_of(questions, texts, personas=None, shares=Splits(), seed=1):
 HALVES = Splits(train=0.4, val=0.3, test=0.3)
 
 
-@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=30), st.integers(0, 5))
+@given(
+    st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=30),
+    st.integers(0, 5),
+)
 def test_no_question_text_or_persona_stands_in_two_splits(rows, seed):
     questions = [f"q{question}" for question, _, _ in rows]
     texts = [f"text number {text}" for _, text, _ in rows]
@@ -66,11 +70,15 @@ def test_another_seed_gives_another_split():
 
 
 def test_the_key_of_a_persona_is_that_of_its_words():
-    assert splits.persona_key("I am a NURSE.") == splits.persona_key("i am a  nurse") != splits.persona_key("I am a nun")
+    assert (
+        splits.persona_key("I am a NURSE.") == splits.persona_key("i am a  nurse") != splits.persona_key("I am a nun")
+    )
     assert splits.persona_key("") == 0
 
 
-@pytest.mark.parametrize("values", [{"train": 0.5}, {"train": 0.0, "val": 0.5, "test": 0.5}, {"train": 1.1, "val": -0.1, "test": 0.0}])
+@pytest.mark.parametrize(
+    "values", [{"train": 0.5}, {"train": 0.0, "val": 0.5, "test": 0.5}, {"train": 1.1, "val": -0.1, "test": 0.0}]
+)
 def test_shares_that_do_not_sum_to_one_are_refused(values):
     with pytest.raises(ValueError, match="splits: shares of train, val, test"):
         Splits(**values)
@@ -125,4 +133,10 @@ def test_only_marked_rows_are_taken():
 
 
 def test_the_first_of_equal_rows_is_kept():
-    assert selection.first_of_equal(np.array([5, 3, 5, 3, 9], dtype=np.uint64)).tolist() == [True, True, False, False, True]
+    assert selection.first_of_equal(np.array([5, 3, 5, 3, 9], dtype=np.uint64)).tolist() == [
+        True,
+        True,
+        False,
+        False,
+        True,
+    ]
