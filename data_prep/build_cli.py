@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -146,11 +145,5 @@ def plan_text(config: BuildConfig) -> str:
     lines.append(f"splits: {shares}, by near-duplicate group")
     lines.append(f"files: {', '.join(file_names(config))}")
     lines.append(f"served model: {config.served['model'] if config.served else 'none is asked'}")
-    plain = yaml.safe_dump(_plain(config.written_in_full()), sort_keys=False, allow_unicode=True)
+    plain = yaml.safe_dump(config.written_in_full(), sort_keys=False, allow_unicode=True)
     return "".join(f"# {line}\n" for line in lines) + plain.rstrip()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, tuple | list) else value

@@ -141,7 +141,7 @@ class BuildConfig:
 
     def written_in_full(self) -> dict[str, Any]:
         """Every key with its value, as ``from_file`` reads it."""
-        return asdict(self)
+        return _plain(asdict(self))
 
     def as_written(self) -> dict[str, Any]:
         """The configuration for the manifest: inputs by their last name only, so that no path is in it."""
@@ -178,3 +178,10 @@ def _check_positive(where: str, **values: float | None) -> None:
     for name, value in values.items():
         if value is not None and not value > 0:
             raise ValueError(f"{where}.{name}: a number above 0 is needed, found {value!r}")
+
+
+def _plain(value: Any) -> Any:
+    """Containers as yaml and JSON know them."""
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, tuple | list) else value
