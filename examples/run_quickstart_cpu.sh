@@ -21,7 +21,7 @@ PROMPTS="${PROMPTS:-12}"
 ROLLOUTS="${ROLLOUTS:-4}"
 LR="${LR:-1e-5}"
 CREDIT="${CREDIT:-shared}"
-# With 0, the paper's setting, all prompts first move to the mode that the average prompt prefers, and come apart later.
+# Not the paper's setting, which is 0: see the README on how it was found.
 GAP_CENTERING="${GAP_CENTERING:-1.0}"
 TEST_ITEMS="${TEST_ITEMS:-25}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
@@ -11,6 +10,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from personadual.keys import check_known_keys
 
 BLOCK = "served"
 
@@ -79,12 +80,7 @@ class ServedConfig:
         """
         if not isinstance(block, Mapping):
             raise ValueError(f"{BLOCK}: a mapping with base_url and model is needed, found {type(block).__name__}")
-        known = [entry.name for entry in fields(cls)]
-        for key in block:
-            if key not in known:
-                near = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"; did you mean {near[0]}?" if near else "."
-                raise ValueError(f"{BLOCK}.{key} is not a setting{hint} Known: {', '.join(known)}")
+        check_known_keys(BLOCK, block, (entry.name for entry in fields(cls)))
         for key in ("base_url", "model"):
             if key not in block:
                 raise ValueError(f"{BLOCK}.{key} is missing; base_url and model have no default")

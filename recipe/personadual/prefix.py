@@ -93,10 +93,10 @@ def adopt_prefix_log_probs(
     offsets: torch.Tensor = jagged[0].offsets()
     if not torch.equal(offsets, jagged[1].offsets()):
         raise ValueError("rollout and actor log-probs differ in the lengths of their rows")
-    start, lengths = offsets[:-1], offsets.diff()
-    row = torch.repeat_interleave(torch.arange(len(lengths), device=offsets.device), lengths)
-    column = torch.arange(int(offsets[-1]), device=offsets.device) - start[row]
     device = offsets.device
+    start, lengths = offsets[:-1], offsets.diff()
+    row = torch.repeat_interleave(torch.arange(len(lengths), device=device), lengths)
+    column = torch.arange(int(offsets[-1]), device=device) - start[row]
     of_prefix = forced.to(device)[row] & (column < prefix_lengths.to(device)[row])
     values = torch.where(of_prefix, actor.values().to(rollout.values().dtype), rollout.values())
     # Without the row lengths' bounds torch pads such a tensor to the length of all values together.

@@ -6,12 +6,12 @@ when the trainer starts: an unknown key or an impossible value is refused by nam
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from personadual.advantage import CREDIT, PREFIX_SCOPE, STD_SCOPE
+from personadual.keys import check_known_keys
 from personadual.modes import DEFAULT_MODES, Modes
 
 BLOCK = "algorithm.dual_grpo"
@@ -83,12 +83,7 @@ class DualGRPOSettings:
                 "dual_grpo_trainer"
             )
         values = {key: _plain(block[key]) for key in block}
-        known = [field.name for field in fields(cls)]
-        for key in values:
-            if key not in known:
-                near = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"; did you mean {near[0]}?" if near else "."
-                raise ValueError(f"{BLOCK}.{key} is not a setting{hint} Known: {', '.join(known)}")
+        check_known_keys(BLOCK, values, (field.name for field in fields(cls)))
         values["modes"] = Modes.from_config(values.get("modes"))
         return cls(**values)
 
