@@ -4,7 +4,8 @@
 
 Both convert the same generated JSONL file into RL parquet, one after the other, each in a fresh process. The pandas
 script does what such scripts do: read all, map each row to a prompt, split by row, write. Ours also cleans, searches
-near-duplicates, groups, splits by group and persona, counts and checksums. Memory is the largest sum over the process
+near-duplicates, groups, splits by group and persona, counts and checksums. `data validate` then reads the training file
+back (nine tenths of the rows) and sends every row through its grader. Memory is the largest sum over the process
 and its children, sampled; pages that they share count for each.
 """
 
@@ -19,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+VALIDATE = "-m personadual.cli data validate {out}/ours/rl_train.parquet"
 OURS = "-m personadual.cli data build --source alignx --input {rows} --task rl --out {out}/ours --workers {workers}"
 
 PANDAS = """
@@ -131,6 +133,8 @@ def main() -> None:
         ours = OURS.format(rows=rows, out=folder, workers=arguments.workers).split()
         seconds, memory = measure([sys.executable, *ours])
         print(f"personadual  {arguments.rows / seconds:>8,.0f} rows/s  {memory:>8,.0f} MiB")
+        checked, checked_memory = measure([sys.executable, *VALIDATE.format(out=folder).split()])
+        print(f"validate     {0.9 * arguments.rows / checked:>8,.0f} rows/s  {checked_memory:>8,.0f} MiB")
         if not arguments.skip_pandas:
             theirs, theirs_memory = measure([sys.executable, "-c", PANDAS, str(rows), folder])
             print(f"pandas       {arguments.rows / theirs:>8,.0f} rows/s  {theirs_memory:>8,.0f} MiB")

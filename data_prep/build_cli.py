@@ -77,10 +77,12 @@ def run(args: argparse.Namespace) -> int:
         print("personadual data build: interrupted, nothing written", file=sys.stderr)
         return 130
     print(table(manifest))
-    held = [name for name, about in manifest["sources"].items() if not about["redistributable"]]
+    held = [
+        f"{name} ({about['licence']})" for name, about in manifest["sources"].items() if not about["redistributable"]
+    ]
     print(f"written to {args.out} (seed {config.seed}; see manifest.json)")
     if held:
-        print(f"not to be handed on, by the licence of {', '.join(held)}")
+        print(f"look at the licence before handing these files on: {', '.join(held)}")
     return 0
 
 

@@ -21,6 +21,7 @@ _SIZES = {
     "seed": "seed of the splits, the profiles and the order",
     "sft_items": "SFT items (question and profile); each becomes one row per mode",
     "sft_val_items": "the same from the validation split",
+    "sft_conflicting": "times SFT shows a fact under a conflicting profile, for once under each other condition",
     "rl_rounds": "rounds of the RL training mix; a round has as many prompts as the weights sum to",
     "val_items_per_condition": "RL validation items per condition; each becomes one free row and one per mode",
     "test_items_per_condition": "test items per condition",

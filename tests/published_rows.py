@@ -83,3 +83,44 @@ def personas(count: int) -> list[dict[str, str]]:
         }
         for number in range(count)
     ]
+
+
+def mmlu(count: int) -> list[dict[str, Any]]:
+    rng = random.Random("mmlu")
+    return [
+        {
+            "question": f"{prose(rng, 12)}?",
+            "subject": "anatomy",
+            "choices": [f"{prose(rng, 2)} {letter}" for letter in "abcd"],
+            "answer": number % 4,
+        }
+        for number in range(count)
+    ]
+
+
+def arc(count: int) -> list[dict[str, Any]]:
+    rng = random.Random("arc")
+    return [
+        {
+            "id": f"Mercury_{number}",
+            "question": f"{prose(rng, 12)}?",
+            "choices": {"text": [f"{prose(rng, 2)} {letter}" for letter in "abcd"], "label": list("ABCD")},
+            "answerKey": "ABCD"[number % 4],
+        }
+        for number in range(count)
+    ]
+
+
+def gsm8k(count: int) -> list[dict[str, Any]]:
+    rng = random.Random("gsm8k")
+    return [
+        {"question": f"{prose(rng, 15)}?", "answer": f"{prose(rng, 8)} <<6*7=42>>42.\n#### {number + 40}"}
+        for number in range(count)
+    ]
+
+
+def csv(count: int) -> str:
+    """A file of one's own: header ``id,question,a,b,c,right``."""
+    rng = random.Random("csv")
+    lines = [f"{i},{prose(rng, 9)}?,{prose(rng, 2)} x,{prose(rng, 2)} y,{prose(rng, 2)} z,c" for i in range(count)]
+    return "\n".join(["id,question,a,b,c,right", *lines]) + "\n"

@@ -46,12 +46,22 @@ def build_tiny_tokenizer(vocab_size: int = 340):
     return fast
 
 
-def build_tiny_model(out_dir: str | os.PathLike, seed: int = 0) -> str:
+def tokenizer_with(template: str | None = None):
+    """The tiny tokenizer with a chat template of one's own, and with Qwen3's think tags."""
+    tokenizer = build_tiny_tokenizer()
+    # Single tokens that are not special, as in Qwen3's tokenizer.
+    tokenizer.add_tokens(["<think>", "</think>"])
+    if template is not None:
+        tokenizer.chat_template = template
+    return tokenizer
+
+
+def build_tiny_model(out_dir: str | os.PathLike, seed: int = 0, tokenizer=None) -> str:
     """Write model and tokenizer to ``out_dir`` as safetensors, and return it. The same seed gives the same weights."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = build_tiny_tokenizer()
+    tokenizer = tokenizer or build_tiny_tokenizer()
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=64,

@@ -29,15 +29,19 @@ DEFAULT_RL_WEIGHTS = {
 class QuickstartConfig:
     """What to build.
 
-    ``sft_items`` and ``sft_val_items`` count (question, profile) pairs; each becomes one row per mode. ``rl_rounds``
-    counts the repeats of the training mix: one round is as many prompts as ``rl_weights`` sums to, and has each
-    condition as often as its weight says. ``val_items_per_condition`` pairs become one free row and one forced row per
-    mode each, ``test_items_per_condition`` pairs one free row each.
+    ``sft_items`` and ``sft_val_items`` count (question, profile) pairs; each becomes one row per mode.
+    ``sft_conflicting`` is how often SFT shows a fact under a conflicting profile (each time with a new claim) for
+    once under each other condition: above 1, most claims about facts are false, so general mode learns to leave them
+    aside, the true ones of aligned profiles too. ``rl_rounds`` counts the repeats of the training mix: one round is as
+    many prompts as ``rl_weights`` sums to, and has each condition as often as its weight says.
+    ``val_items_per_condition`` pairs become one free row and one forced row per mode each,
+    ``test_items_per_condition`` pairs one free row each.
     """
 
     seed: int = 1
     sft_items: int = 320
     sft_val_items: int = 40
+    sft_conflicting: int = 2
     rl_rounds: int = 80
     rl_weights: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_RL_WEIGHTS))
     val_items_per_condition: int = 8
@@ -48,11 +52,13 @@ class QuickstartConfig:
     split_shares: Mapping[str, float] = field(default_factory=lambda: {TRAIN: 0.6, VAL: 0.15, TEST: 0.25})
 
     def __post_init__(self) -> None:
-        sizes = ("seed", "sft_items", "sft_val_items", "rl_rounds", "val_items_per_condition")
+        sizes = ("seed", "sft_items", "sft_val_items", "sft_conflicting", "rl_rounds", "val_items_per_condition")
         for name in (*sizes, "test_items_per_condition", "min_population"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
                 raise ValueError(f"{name}: a whole number of 0 or more is needed, found {value!r}")
+        if self.sft_conflicting < 1:
+            raise ValueError(f"sft_conflicting: 1 or more is needed, found {self.sft_conflicting!r}")
         if self.attributes_per_profile not in range(2, 6):
             raise ValueError(f"attributes_per_profile: 2 to 5, found {self.attributes_per_profile!r}")
         unknown = set(self.rl_weights) - set(schema.CONDITIONS)

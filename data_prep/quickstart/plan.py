@@ -49,15 +49,20 @@ def _take_turns(lists: Sequence[Sequence[T]], rng: random.Random) -> Iterator[T]
         yield from (entry for entry in turn if entry is not None)
 
 
-def sft_sizes(items: int) -> tuple[int, int]:
-    """How many items each of the four objective conditions and "personal" get, and how many are ambiguous (1 in 20)."""
-    each = (items * 19 // 20) // 5
-    return each, items - 5 * each
+def sft_sizes(items: int, conflicting: int) -> tuple[int, int]:
+    """How many items each condition gets ("conflicting" ``conflicting`` times as many), and how many are ambiguous (the
+    rest, about 1 in 20)."""
+    each = (items * 19 // 20) // (4 + conflicting)
+    return each, items - (4 + conflicting) * each
 
 
-def even_samples(bench: Bench, facts: Sequence[Fact], each: int, ambiguous: int, rng: random.Random) -> list[Sample]:
-    """Every fact under its four conditions, ``each`` personal samples, ``ambiguous`` ambiguous ones."""
-    samples = [bench.fact_sample(fact, condition, rng) for fact in facts for condition in OBJECTIVE_CONDITIONS]
+def even_samples(
+    bench: Bench, facts: Sequence[Fact], each: int, ambiguous: int, rng: random.Random, conflicting: int = 1
+) -> list[Sample]:
+    """Every fact under its four conditions (``conflicting`` times under that one), ``each`` personal samples,
+    ``ambiguous`` ambiguous ones."""
+    conditions = (*OBJECTIVE_CONDITIONS, *[schema.CONFLICTING] * (conflicting - 1))
+    samples = [bench.fact_sample(fact, condition, rng) for fact in facts for condition in conditions]
     samples += [bench.personal_sample(*attribute, rng) for attribute in islice(cycle(bench.attributes), each)]
     return samples + [bench.ambiguous_sample(choice, rng) for choice in islice(cycle(bench.cities), ambiguous)]
 
@@ -98,13 +103,15 @@ def plan_samples(config: QuickstartConfig) -> dict[str, list[Sample]]:
     """
     benches = make_benches(config)
     train, val, test = (benches[split] for split in (TRAIN, VAL, TEST))
-    sft_each, sft_ambiguous = sft_sizes(config.sft_items)
-    val_each, val_ambiguous = sft_sizes(config.sft_val_items)
+    sft_each, sft_ambiguous = sft_sizes(config.sft_items, config.sft_conflicting)
+    val_each, val_ambiguous = sft_sizes(config.sft_val_items, config.sft_conflicting)
     _enough(train, sft_each, f"sft_items={config.sft_items}")
     _enough(train, sft_each + config.rl_rounds, f"sft_items={config.sft_items} and rl_rounds={config.rl_rounds}")
     _enough(val, val_each, f"sft_val_items={config.sft_val_items}")
     _enough(val, config.val_items_per_condition, f"val_items_per_condition={config.val_items_per_condition}")
     _enough(test, config.test_items_per_condition, f"test_items_per_condition={config.test_items_per_condition}")
+
+    again = config.sft_conflicting
 
     def rng(name: str) -> random.Random:
         return random.Random(f"{config.seed}/{name}")
@@ -112,8 +119,8 @@ def plan_samples(config: QuickstartConfig) -> dict[str, list[Sample]]:
     n_val, n_test = config.val_items_per_condition, config.test_items_per_condition
     rl_facts = train.facts[sft_each : sft_each + config.rl_rounds]
     return {
-        SFT_TRAIN: even_samples(train, train.facts[:sft_each], sft_each, sft_ambiguous, rng(SFT_TRAIN)),
-        SFT_VAL: even_samples(val, val.facts[:val_each], val_each, val_ambiguous, rng(SFT_VAL)),
+        SFT_TRAIN: even_samples(train, train.facts[:sft_each], sft_each, sft_ambiguous, rng(SFT_TRAIN), again),
+        SFT_VAL: even_samples(val, val.facts[:val_each], val_each, val_ambiguous, rng(SFT_VAL), again),
         RL_TRAIN: mixed_samples(train, rl_facts, config, rng(RL_TRAIN)),
         RL_VAL: even_samples(val, val.facts[:n_val], n_val, n_val, rng(RL_VAL)),
         TEST_FILE: even_samples(test, test.facts[:n_test], n_test, n_test, rng(TEST_FILE)),

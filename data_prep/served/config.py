@@ -43,7 +43,9 @@ class ServedConfig:
     temperature: float | None = 0.0
     max_tokens: int | None = 1024
     """Longest completion. One that reaches it is recorded as cut, and dropped."""
-    seed: int | None = 0
+    seed: int | None = None
+    """Sent with each request: repeatable sampling where the temperature is above 0, if the server can. vLLM's CPU
+    backend can't, and ends on it."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of the request's body, such as ``chat_template_kwargs: {enable_thinking: false}``."""
     prompts: Path | None = None

@@ -37,13 +37,7 @@ from personadual.modes import GENERAL, PERSONALIZED
 from personadual.reward_fns import Settings
 
 NAME = "served-model"
-# The command ``vllm`` of the CPU wheel asks for the version of a distribution that this wheel is not called, and ends.
-VLLM = """
-from personadual.cpu.patches import p3_vllm_version
-p3_vllm_version.apply()
-from vllm.entrypoints.cli.main import main
-main()
-"""
+SERVE = Path(__file__).parents[2] / "examples" / "serve_cpu.sh"
 CAPITAL_RECORD = Record(
     "capital-fr", "Which city is the capital of France?", "B", "flan", "CC0", "e2e", options=("Lyon", "Paris", "Nice")
 )
@@ -57,11 +51,11 @@ def vllm_serve(model: Path, log: Path, max_model_len: int) -> Iterator[str]:
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     command = [
-        *(sys.executable, "-c", VLLM, "serve", str(model)),
+        *("bash", str(SERVE), str(model)),
         *("--host", "127.0.0.1", "--port", str(port), "--served-model-name", NAME),
-        *("--enforce-eager", "--dtype", "float32", "--max-model-len", str(max_model_len)),
+        *("--dtype", "float32", "--max-model-len", str(max_model_len)),
     ]
-    with running(command, log) as run:
+    with running(command, log, {"PYTHON": sys.executable}) as run:
         run.wait_until(lambda: is_up(address), 400)
         yield f"{address}/v1"
 

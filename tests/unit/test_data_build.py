@@ -419,7 +419,7 @@ def test_one_source_with_personas_on_the_command_line(inputs, tmp_path, capsys):
     flags = ("--source", "flan", "--input", inputs / "flan.jsonl", "--personas", inputs / "persona.jsonl")
     assert run(*flags, "--task", "rl", "--out", tmp_path / "out", "--seed", 5, "--workers", 1) == 0
     printed = capsys.readouterr().out
-    assert "unaligned" in printed and "translation task" in printed and "not to be handed on" in printed
+    assert "unaligned" in printed and "translation task" in printed and "look at the licence" in printed
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["seed"] == 5
 
 

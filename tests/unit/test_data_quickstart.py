@@ -88,13 +88,14 @@ def test_right_modes(rows):
     }
 
 
-def test_sft_shows_each_item_once_in_each_mode_and_each_condition_about_equally(rows):
+def test_sft_shows_each_item_once_in_each_mode_and_conflicting_profiles_twice_as_often(rows):
     for name in ("sft_train", "sft_val"):
         shown = Counter((row[schema.ITEM], row[MODE]) for row in rows[name])
         items = {row[schema.ITEM] for row in rows[name]}
         assert shown == Counter((item, mode) for item in items for mode in DEFAULT_MODES.names)
         counts = Counter(row[schema.CONDITION] for row in rows[name])
         ambiguous = counts.pop(schema.AMBIGUOUS)
+        assert counts.pop(schema.CONFLICTING) == 2 * counts[schema.ALIGNED]
         assert len(set(counts.values())) == 1 and 0 < ambiguous <= min(counts.values())
         modes = [row[MODE] for row in rows[name]]
         assert modes != sorted(modes) and modes[::2] != [GENERAL.name] * (len(modes) // 2)
@@ -266,6 +267,7 @@ def test_other_modes_give_their_names_and_tags():
     ("sizes", "message"),
     [
         ({"sft_items": -1}, "sft_items: a whole number"),
+        ({"sft_conflicting": 0}, "sft_conflicting: 1 or more"),
         ({"rl_weights": {"aligned": -1}}, "rl_weights"),
         ({"rl_weights": {"other": 1}}, "rl_weights"),
         ({"rl_weights": {}}, "empty"),
@@ -282,7 +284,7 @@ def test_bad_sizes_are_refused(sizes, message):
     ("sizes", "message"),
     [
         ({"test_items_per_condition": 5000}, r"5000 facts are needed, but the test split has \d+"),
-        ({"rl_rounds": 5000}, r"sft_items=320 and rl_rounds=5000: 5060 facts are needed, but the train split has \d+"),
+        ({"rl_rounds": 5000}, r"sft_items=320 and rl_rounds=5000: 5050 facts are needed, but the train split has \d+"),
         ({"min_population": 10**12}, "the train split has 0"),
     ],
 )

@@ -91,7 +91,6 @@ def test_what_is_sent(tmp_path, monkeypatch):
             "messages": [{"role": "user", "content": "a"}],
             "temperature": 0.0,
             "max_tokens": 1024,
-            "seed": 0,
             "chat_template_kwargs": {"enable_thinking": False},
         },
         {"model": "m", "messages": [{"role": "user", "content": "b"}], "max_tokens": 7},

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from omegaconf import OmegaConf
-from tiny_model import build_tiny_tokenizer
+from tiny_model import tokenizer_with
 
 from personadual.data_prep import chat, template_checks
 from personadual.data_prep.chat_tokens import Sequences, render_ids, training_ids, turn_end
@@ -37,15 +37,6 @@ ALTERNATING = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-
-
-def tokenizer_with(template=None):
-    tokenizer = build_tiny_tokenizer()
-    # Single tokens that are not special, as in Qwen3's tokenizer.
-    tokenizer.add_tokens(["<think>", "</think>"])
-    if template is not None:
-        tokenizer.chat_template = template
-    return tokenizer
 
 
 @pytest.fixture(scope="module")
