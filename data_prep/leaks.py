@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -196,13 +197,18 @@ def run(args: argparse.Namespace) -> int:
     return 1 if leaks else 0
 
 
-def table(leaks: Sequence[Leak]) -> str:
+def table(leaks: Sequence[Leak], shown: int = 50) -> str:
+    """The first ``shown`` leaks, and how many there are of each benchmark and kind."""
     if not leaks:
         return "no leak found"
     lines = [f"{'file':<22}{'row':>8}  {'benchmark':<16}{'row':>8}  {'kind':<6}{'alike':>6}  question"]
-    for leak in leaks:
+    for leak in leaks[:shown]:
         lines.append(
             f"{leak.file:<22}{leak.row:>8}  {leak.benchmark:<16}{leak.benchmark_row:>8}  {leak.kind:<6}"
             f"{leak.similarity:>6.2f}  {leak.question}"
         )
-    return "\n".join([*lines, f"{len(leaks)} leak{'s' * (len(leaks) > 1)}"])
+    if len(leaks) > shown:
+        lines.append(f"... and {len(leaks) - shown} more (--json lists all)")
+    counts = Counter((leak.benchmark, leak.kind) for leak in leaks)
+    total = ", ".join(f"{name} {kind} {count}" for (name, kind), count in counts.items())
+    return "\n".join([*lines, f"{len(leaks)} leak{'s' * (len(leaks) > 1)}: {total}"])

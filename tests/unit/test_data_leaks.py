@@ -108,3 +108,10 @@ def test_refusals(tmp_path, capsys, arguments, message):
     empty = write_lines(tmp_path / "empty.jsonl", [{"id": 1}])
     assert run(*(a.replace("{mine}", str(mine)).replace("{empty}", str(empty)) for a in arguments)) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_long_table_is_cut_and_still_says_how_many():
+    found = [leaks.Leak("f.parquet", row, "bench", row, "near", 0.9, "Which?") for row in range(1, 8)]
+    printed = leaks.table(found, shown=3).splitlines()
+    assert len(printed) == 1 + 3 + 1 + 1
+    assert "4 more" in printed[-2] and printed[-1] == "7 leaks: bench near 7"
