@@ -2,7 +2,7 @@
 # The whole job on a machine without a GPU: a real model (SmolLM2-135M-Instruct) through SFT and DualGRPO with verl's own
 # trainers and real vLLM rollouts, then an evaluation of all three models and a report.
 #
-#   bash examples/run_quickstart_cpu.sh                  about 25 minutes on 2 cores, set-up included
+#   bash examples/run_quickstart_cpu.sh                  about 23 minutes on 2 cores, set-up included
 #   STEPS=60 bash examples/run_quickstart_cpu.sh         more DualGRPO steps; continues a shorter run
 #   FRESH=1 bash examples/run_quickstart_cpu.sh          start over
 #
