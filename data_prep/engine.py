@@ -13,7 +13,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
@@ -35,7 +35,7 @@ def map_chunks(
 ) -> Iterator[Result]:
     """``function`` of each chunk, in the order of the chunks, inside of ``started``.
 
-    What ``function`` raises is raised here, in its turn.
+    What ``function`` raises is raised here, in its turn. ChildProcessError (an OSError) where a worker was killed.
     """
     if engine == RAY:
         return _with_ray(function, chunks, workers)
@@ -59,6 +59,10 @@ def _in_processes(function: Callable[[Chunk], Result], chunks: Iterable[Chunk], 
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BrokenExecutor:
+        raise ChildProcessError(
+            "a worker process was killed, most likely for want of memory; fewer --workers need less"
+        ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

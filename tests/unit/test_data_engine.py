@@ -1,6 +1,7 @@
 """Every engine gives the same results in the same order, and holds few chunks at a time."""
 
 import os
+import signal
 
 import pytest
 
@@ -25,6 +26,15 @@ def test_two_workers_are_other_processes():
     found = set(map_chunks(process_of, range(20), LOCAL, 2))
     assert found and os.getpid() not in found
     assert set(map_chunks(process_of, range(20), LOCAL, 1)) == {os.getpid()}
+
+
+def killed(chunk):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_is_an_error_that_names_the_likely_cause():
+    with pytest.raises(OSError, match="a worker process was killed.*fewer --workers"):
+        list(map_chunks(killed, [b"x" * 4_000_000] * 20, LOCAL, 2))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
