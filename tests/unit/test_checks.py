@@ -1,16 +1,14 @@
 """Configurations that could not run, or would not be DualGRPO, are refused before a model is loaded."""
 
 import logging
-from types import SimpleNamespace
 
 import pytest
 from datasets import Dataset, concatenate_datasets
 from hydra import compose, initialize_config_module
-from omegaconf import OmegaConf, open_dict
+from omegaconf import OmegaConf
 
 from personadual.checks import (
     ConfigError,
-    check_data_files,
     check_datasets,
     check_response_length,
     check_trainer_config,
@@ -201,33 +199,3 @@ def test_the_configured_modes_are_the_known_ones(changed):
     datasets_pass(config, rows(asked=("a", "c")))
     with pytest.raises(ConfigError, match=r"row 1: extra_info\.asked_mode is 'general'.*a, b, c"):
         datasets_pass(config, rows(asked=("a", "general")))
-
-
-@pytest.fixture
-def files(tmp_path, changed):
-    """A config whose train and val files are ``good.parquet``; ``bad.parquet`` asks for an unknown mode."""
-    good, bad = tmp_path / "good.parquet", tmp_path / "bad.parquet"
-    rows().to_parquet(good)
-    rows(asked=("free", "persona")).to_parquet(bad)
-    config = changed({"data.train_files": str(good), "data.val_files": [str(good)]})
-    return SimpleNamespace(config=config, bad=str(bad), missing=str(tmp_path / "none.parquet"))
-
-
-def check_files(config):
-    check_data_files(config, DualGRPOSettings.from_config(config.algorithm.dual_grpo))
-
-
-def test_files_are_read_by_the_same_rules(files):
-    check_files(files.config)
-    with open_dict(files.config):
-        files.config.data.val_files = [*files.config.data.val_files, files.bad]
-    with pytest.raises(ConfigError, match=r"row 1: extra_info\.asked_mode is 'persona'") as refusal:
-        check_files(files.config)
-    assert str(refusal.value).startswith(f"data.val_files ({files.bad})")
-
-
-def test_a_missing_file_is_named(files):
-    files.config.data.train_files = files.missing
-    with pytest.raises(ConfigError) as refusal:
-        check_files(files.config)
-    assert f"data.train_files: {files.missing} is not a file" in str(refusal.value)

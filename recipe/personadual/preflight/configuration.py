@@ -1,0 +1,143 @@
+"""The configuration: our settings, which trainer runs them, what the asynchronous ones ask for, and verl's part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from personadual import checks
+from personadual.preflight.findings import ERROR, WARNING, Finding, judged, ok, refused
+from personadual.preflight.setup import RL, Setup
+from personadual.preflight.verl_checks import quiet, sft_findings, verdict, verl_findings
+from personadual.preflight.workers import block_findings, platform_findings, rollout_worker_findings
+from personadual.settings import BLOCK, DualGRPOSettings
+
+OUR_TRAINERS = "dual_grpo_"
+SEPARATE = "separate_async"
+
+
+def configuration_findings(setup: Setup) -> Iterator[Finding]:
+    if setup.kind == RL:
+        yield from _settings_findings(setup)
+        yield from _trainer_findings(setup)
+        yield from verl_findings(setup)
+        if str(setup.get("trainer.v1.trainer_mode", "")).endswith(SEPARATE):
+            yield from separate_async_findings(_separate_async(setup), registered_engines(), setup.dry_run)
+        yield from rollout_worker_findings(setup)
+    else:
+        yield from sft_findings(setup)
+    yield from block_findings(setup)
+    yield from platform_findings(setup)
+
+
+def _settings_findings(setup: Setup) -> Iterator[Finding]:
+    try:
+        settings = DualGRPOSettings.from_config(setup.get(BLOCK))
+    except (ValueError, TypeError) as error:
+        yield refused(BLOCK, error)
+        return
+    yield ok(BLOCK, ", ".join(f"{mode.name} {mode.tag}" for mode in settings.modes))
+    for name, check in checks.TRAINER_CHECKS.items():
+        yield verdict(name, lambda check=check: check(setup.config, settings))  # type: ignore[misc]
+
+
+def _trainer_findings(setup: Setup) -> Iterator[Finding]:
+    from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
+
+    yield from trainer_findings(
+        bool(setup.get("trainer.use_v1", True)),
+        str(setup.get("trainer.v1.trainer_mode", "sync")),
+        sorted(TRAINER_REGISTRY),
+        str(setup.get("algorithm.adv_estimator", "")),
+    )
+
+
+def trainer_findings(use_v1: bool, mode: str, registered: list[str], estimator: str) -> Iterator[Finding]:
+    """Trainer and advantage estimator belong together; verl names neither when it fails inside Ray."""
+    ours = sorted(name for name in registered if name.startswith(OUR_TRAINERS))
+    required = f"one of {', '.join(registered)}"
+    yield judged(
+        "trainer.v1.trainer_mode", mode in registered, required, mode, f"trainer.v1.trainer_mode={OUR_TRAINERS}sync"
+    )
+    is_ours, needed = mode.startswith(OUR_TRAINERS), estimator == "dual_grpo"
+    if needed or is_ours:
+        yield judged(
+            "trainer.use_v1", use_v1, "true: the modes of rollouts come with verl's V1 trainers", use_v1, "use_v1=true"
+        )
+    if needed:
+        yield judged(
+            "trainer and estimator",
+            is_ours,
+            f"with algorithm.adv_estimator=dual_grpo one of {', '.join(ours)}",
+            f"trainer.v1.trainer_mode={mode}",
+            f"trainer.v1.trainer_mode={OUR_TRAINERS}{mode if OUR_TRAINERS + mode in ours else 'sync'}",
+        )
+    elif is_ours:
+        yield ok(
+            "trainer and estimator",
+            f"algorithm.adv_estimator={estimator}: modes are rolled out, their choice is not DualGRPO's",
+        )
+
+
+def separate_async_findings(values: Mapping[str, Any], backends: list[str], dry_run: bool = False) -> Iterator[Finding]:
+    """What verl asserts in a Ray actor (trainer_separate_async.py:54, 0.9.1), and an engine that can be imported.
+
+    ``values``: train_batch, mini_batch, sync_step, rollout_nodes, rollout_gpus, backend. ``backends``: those whose
+    module could be imported here; in a dry run the training may have others.
+    """
+    train, mini, step = values["train_batch"], values["mini_batch"], values["sync_step"]
+    yield judged(
+        "data.train_batch_size",
+        train == mini * step,
+        "trainer.v1.separate_async.parameter_sync_step × actor.ppo_mini_batch_size",
+        f"{train}, not {step} × {mini}",
+        f"data.train_batch_size={mini * step}, or actor_rollout_ref.actor.ppo_mini_batch_size={max(train // step, 1)}",
+    )
+    for name in ("nnodes", "n_gpus_per_node"):
+        found = values["rollout_nodes" if name == "nnodes" else "rollout_gpus"]
+        yield judged(
+            f"actor_rollout_ref.rollout.{name}",
+            found > 0,
+            "above 0: GPUs for rollouts beside those for training",
+            found,
+            f"actor_rollout_ref.rollout.{name}=1 or more",
+        )
+    others = [name for name in backends if name != "naive"]
+    key = "actor_rollout_ref.rollout.checkpoint_engine.backend"
+    yield judged(
+        key,
+        values["backend"] != "naive",
+        "an engine that carries weights between processes: nccl, nixl, mooncake, kimi_ckpt_engine or delta_sharded",
+        values["backend"],
+        f"{key}=nccl",
+    )
+    if values["backend"] != "naive":
+        yield judged(
+            "checkpoint engine",
+            values["backend"] in others,
+            f"one that can be imported here ({', '.join(others) or 'none can'})",
+            values["backend"],
+            "install what it needs (nccl and nixl: cupy), or take another",
+            WARNING if dry_run else ERROR,
+        )
+
+
+def _separate_async(setup: Setup) -> dict[str, Any]:
+    rollout = "actor_rollout_ref.rollout"
+    return {
+        "train_batch": setup.number("data.train_batch_size"),
+        "mini_batch": setup.number("actor_rollout_ref.actor.ppo_mini_batch_size"),
+        "sync_step": setup.number("trainer.v1.separate_async.parameter_sync_step", 1),
+        "rollout_nodes": setup.number(f"{rollout}.nnodes"),
+        "rollout_gpus": setup.number(f"{rollout}.n_gpus_per_node"),
+        "backend": setup.get(f"{rollout}.checkpoint_engine.backend", "naive"),
+    }
+
+
+def registered_engines() -> list[str]:
+    """Names of verl's checkpoint engines whose module could be imported."""
+    with quiet():
+        import verl.checkpoint_engine  # noqa: F401
+        from verl.checkpoint_engine.base import CheckpointEngineRegistry
+
+    return sorted(CheckpointEngineRegistry._registry)
