@@ -67,7 +67,10 @@ setup(
     },
     entry_points={
         "verl.plugins": ["personadual = personadual.plugin"],
-        "vllm.general_plugins": ["personadual_cpu = personadual.cpu.vllm_patch:register"],
+        "vllm.general_plugins": [
+            "personadual_cpu = personadual.cpu.vllm_patch:register",
+            "personadual_serving = personadual.serving.vllm_plugin:register",
+        ],
         "console_scripts": ["personadual = personadual.cli:main"],
     },
     classifiers=[

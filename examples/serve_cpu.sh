@@ -11,4 +11,4 @@ from personadual.cpu.patches import p3_vllm_version
 p3_vllm_version.apply()
 from vllm.entrypoints.cli.main import main
 main()
-' serve --enforce-eager "$@"
+' serve "$@" --enforce-eager
