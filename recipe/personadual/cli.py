@@ -19,8 +19,7 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
-    "doctor": Command("personadual.doctor", "versions, what is registered with verl, tracebacks"),
-    "check": Command("personadual.dry_run", "compose and check a training configuration without Ray or a GPU"),
+    "doctor": Command("personadual.doctor", "what is installed; with --config all that can go wrong before training"),
     "data": Command("personadual.data_prep.cli", "build SFT, RL and test data"),
     "eval": Command(
         "personadual.evaluation.cli", "answers of a model, free and in every mode", "add_eval_arguments", "run_eval"
@@ -28,6 +27,8 @@ COMMANDS: dict[str, Command] = {
     "report": Command(
         "personadual.evaluation.cli", "tables and figures from graded answers", "add_report_arguments", "run_report"
     ),
+    "export": Command("personadual.export.cli", "a checkpoint as a checked Hugging Face folder with a model card"),
+    "plot": Command("personadual.monitor.cli", "curves of training runs, and which failure signs they show"),
 }
 
 

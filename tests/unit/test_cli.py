@@ -1,11 +1,14 @@
-"""The console script: doctor and check."""
+"""The console script: doctor, its usage and its output."""
 
 import json
+import subprocess
+import sys
 
-import pandas as pd
 import pytest
+import yaml
 
-from personadual import cli, doctor, schema
+from personadual import cli
+from personadual.preflight import install
 
 
 def test_doctor_lists_what_is_registered(capsys):
@@ -13,6 +16,7 @@ def test_doctor_lists_what_is_registered(capsys):
     report = json.loads(capsys.readouterr().out)
     found = {finding["what"]: finding["found"] for finding in report["findings"]}
     assert all(finding["ok"] for finding in report["findings"])
+    assert {finding["section"] for finding in report["findings"]} == {"install"}
     assert found["advantage estimator"] == "personadual.estimator.dual_grpo"
     assert found["agent loop"] == "personadual.rollout.DualModeAgentLoop"
     for name in ("dual_grpo_sync", "dual_grpo_colocate_async", "dual_grpo_separate_async"):
@@ -26,62 +30,64 @@ def test_doctor_shows_the_traceback_of_a_failure_and_goes_on(monkeypatch, capsys
     def broken():
         raise RuntimeError("the registry is gone")
 
-    monkeypatch.setitem(doctor.CHECKS, "trainers", broken)
+    monkeypatch.setitem(install.CHECKS, "trainers", broken)
     assert cli.main(["doctor"]) == 1
     printed = capsys.readouterr().out
-    assert "[FAILED] trainers: Traceback" in printed and "the registry is gone" in printed
-    assert "[ok] advantage estimator" in printed
-
-
-def rl_file(path, source="flan", asked=schema.FREE):
-    row = {
-        schema.PROMPT: [{"role": "user", "content": "Which?"}],
-        schema.DATA_SOURCE: source,
-        schema.REWARD_MODEL: {"style": "rule", schema.GROUND_TRUTH: "A"},
-        schema.EXTRA_INFO: {schema.INDEX: 0, schema.ASKED_MODE: asked},
-    }
-    pd.DataFrame([row]).to_parquet(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def tiny_model(tmp_path_factory):
-    from tiny_model import build_tiny_model
-
-    return build_tiny_model(tmp_path_factory.mktemp("model"))
-
-
-def check(model, train, val, *overrides):
-    files = [f"data.train_files={train}", f"data.val_files={val}", f"actor_rollout_ref.model.path={model}"]
-    return cli.main(["check", *files, *overrides])
-
-
-def test_check_passes_a_sound_configuration(tiny_model, tmp_path, capsys):
-    train = rl_file(tmp_path / "train.parquet")
-    assert check(tiny_model, train, rl_file(tmp_path / "val.parquet", asked="general")) == 0
-    assert "is sound" in capsys.readouterr().err
+    assert "Traceback" in printed and "the registry is gone" in printed
+    assert "ok     install  advantage estimator" in printed
+    assert "1 error(s), 0 warning(s)" in printed
 
 
 @pytest.mark.parametrize(
-    ("source", "asked", "overrides", "message"),
+    ("arguments", "words"),
     [
-        ("nobody", schema.FREE, (), "nobody"),
-        ("flan", "poetic", (), "row 0: extra_info.asked_mode is 'poetic'"),
-        ("flan", schema.FREE, ("data.max_response_length=5",), "data.max_response_length=5 cannot hold the prefix"),
+        (["trainer.nnodes=2"], ["hydra overrides", "--config NAME"]),
+        (["--dry-run"], ["--dry-run", "--config NAME"]),
+        (["--config", "nothing_of_the_sort"], ["nothing_of_the_sort"]),
+        (["--config", "dual_grpo_trainer", "--config-module", "personadual.nowhere"], ["personadual.nowhere"]),
+        (["--config", "dual_grpo_trainer", "--", "trainer.nnode=2"], ["nnode"]),
+        (["--config", "dual_grpo_trainer", "trainer.nnodes=[2"], ["trainer.nnodes=[2"]),
+        (["--config", "dual_grpo_trainer", "trainer.nnodes=${no.such.key}"], ["no.such.key"]),
+        (["--config", "dual_grpo_trainer", "--probe", "-1"], ["--probe"]),
     ],
 )
-def test_check_refuses_data_that_training_would_refuse(tiny_model, tmp_path, capsys, source, asked, overrides, message):
-    train = rl_file(tmp_path / "train.parquet", source=source)
-    assert check(tiny_model, train, rl_file(tmp_path / "val.parquet", asked=asked), *overrides) == 1
-    assert message in capsys.readouterr().err
+def test_wrong_usage_is_one_sentence(capsys, arguments, words):
+    try:
+        status = cli.main(["doctor", *arguments])
+    except SystemExit as ended:  # argparse ends the process itself
+        status = ended.code
+    assert status == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and "Traceback" not in captured.err
+    assert captured.err.startswith("usage:") or len(captured.err.splitlines()) == 1
+    for word in words:
+        assert word in captured.err
 
 
-def test_check_names_a_missing_file(tiny_model, tmp_path, capsys):
-    assert check(tiny_model, tmp_path / "none.parquet", tmp_path / "none.parquet") == 1
-    assert "none.parquet is not a file" in capsys.readouterr().err
+def test_print_leaves_stdout_to_the_configuration(capsys):
+    arguments = ["--config", "dual_grpo_trainer", "--dry-run", "--print", "actor_rollout_ref.model.path=/no/model/sft"]
+    assert cli.main(["doctor", *arguments]) == 0
+    captured = capsys.readouterr()
+    config = yaml.safe_load(captured.out)
+    assert config["actor_rollout_ref"]["model"]["path"] == "/no/model/sft"
+    assert config["actor_rollout_ref"]["rollout"]["prompt_length"] == 2048  # resolved
+    assert "not looked at: '/no/model/sft' is no folder here" in captured.err
 
 
-def test_a_source_of_ones_own_passes_once_it_has_a_grader(tiny_model, tmp_path):
-    train = rl_file(tmp_path / "train.parquet", source="mine")
-    grader = "+reward.custom_reward_function.reward_kwargs.graders.mine=objective"
-    assert check(tiny_model, train, train, grader) == 0
+def test_a_users_own_script_is_looked_at_through_verls_config(capsys):
+    own = ["hydra.searchpath=[pkg://personadual.config]", "+dual_grpo=default", "actor_rollout_ref.rollout.name=vllm"]
+    own += ["actor_rollout_ref.rollout.n=8", "actor_rollout_ref.actor.use_dynamic_bsz=True"]
+    own += ["actor_rollout_ref.model.path=/no/model", "data.train_files=/no/a.parquet", "data.val_files=/no/b.parquet"]
+    arguments = ["--config-module", "verl.trainer.config", "--config", "ppo_trainer", "--dry-run", "--json"]
+    assert cli.main(["doctor", *arguments, "--", *own]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["errors"] == 0
+    assert cli.main(["doctor", *arguments, "--", *own[2:]]) == 1  # without the group file
+    assert "+dual_grpo=default" in capsys.readouterr().out
+
+
+def test_the_check_command_is_gone():
+    run = subprocess.run(
+        [sys.executable, "-m", "personadual.cli", "check"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 2 and "invalid choice: 'check'" in run.stderr

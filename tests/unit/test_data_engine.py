@@ -33,7 +33,7 @@ def killed(chunk):
 
 
 def test_a_killed_worker_is_an_error_that_names_the_likely_cause():
-    with pytest.raises(OSError, match="a worker process was killed.*fewer --workers"):
+    with pytest.raises(OSError, match=r"a worker process was killed.*fewer --workers"):
         list(map_chunks(killed, [b"x" * 4_000_000] * 20, LOCAL, 2))
 
 

@@ -1,9 +1,7 @@
-"""Training curves from the file that verl's ``file`` logger writes, one ``{"step": n, "data": {...}}`` a line."""
+"""The report's training curves, from files of verl's ``file`` logger (``personadual.monitor.logs``)."""
 
 from __future__ import annotations
 
-import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from personadual.evaluation.runfile import complete_lines
 from personadual.evaluation.style import COLOURS, GREY, literal, new_figure, save
+from personadual.monitor.logs import read_training_log as read_training_log
 from personadual.schema import QUICKSTART_SOURCE_PREFIX
 
 
@@ -32,31 +30,6 @@ def default_panels(mode: str) -> tuple[Panel, ...]:
         Panel("KL loss", ("actor/kl_loss",)),
         Panel("gradient norm", ("actor/grad_norm",)),
     )
-
-
-def read_training_log(paths: Sequence[Path]) -> pd.DataFrame:
-    """Numeric metrics by step, one column each; a resumed run's later file replaces the steps it repeats.
-
-    Raises:
-        ValueError: with file and line, for a whole line that is no such object.
-    """
-    steps: dict[int, dict[str, float]] = {}
-    for path in paths:
-        data = path.read_bytes()
-        kept = complete_lines(data)
-        if len(kept) < len(data):
-            warnings.warn(f"{path}: the last line is incomplete and left out", stacklevel=2)
-        own: dict[int, dict[str, float]] = {}
-        for number, line in enumerate(kept.splitlines(), start=1):
-            try:
-                entry = json.loads(line)
-                step, metrics = int(entry["step"]), entry["data"].items()
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise ValueError(f'{path}:{number}: {{"step": n, "data": {{...}}}} is needed') from None
-            numeric = {k: float(v) for k, v in metrics if isinstance(v, (int, float)) and not isinstance(v, bool)}
-            own.setdefault(step, {}).update(numeric)
-        steps.update(own)
-    return pd.DataFrame.from_dict(steps, orient="index").sort_index()
 
 
 def matching(log: pd.DataFrame, panel: Panel) -> dict[str, pd.Series]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -11,15 +11,23 @@ GREY = "#666666"
 
 
 def new_figure(
-    columns: int = 1, width: float = 8.0, height: float = 3.6, share_y: bool = False
+    columns: int = 1,
+    width: float = 8.0,
+    height: float = 3.6,
+    share_y: bool | Literal["col"] = False,
+    share_x: bool = False,
+    rows: int = 1,
 ) -> tuple[Any, list[Any]]:
-    """A figure with one row of axes; nothing global is changed and no display is needed."""
+    """A figure and its axes, row by row; nothing global is changed and no display is needed.
+
+    ``share_x``, ``share_y``: as matplotlib's ``sharex`` and ``sharey``.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, columns, squeeze=False, sharey=share_y)[0]
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y).flatten()
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(axis="y", color="#e6e6e6", linewidth=0.8)
@@ -33,8 +41,8 @@ def literal(label: str) -> str:
     return ("\u200b" if label.startswith("_") else "") + label.replace("$", r"\$")
 
 
-def save(figure: Any, path: Path) -> Path:
+def save(figure: Any, path: Path, dpi: int = 150) -> Path:
     """Write a PNG whose bytes depend on the figure alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150, metadata={"Software": None})
+    figure.savefig(path, dpi=dpi, metadata={"Software": None})
     return path

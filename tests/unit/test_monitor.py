@@ -1,0 +1,390 @@
+"""``personadual plot``: logs as verl writes them, attempts joined, the curves that a metric's name means, the signs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from personadual import cli, schema
+from personadual.monitor.logs import is_file_log, read_events, read_lines
+from personadual.monitor.runs import read_run
+from personadual.monitor.series import Curve, curve_of, curves_of, mode_names, pick
+from personadual.monitor.signs import judge
+from personadual.monitor.thresholds import COLLAPSE_BELOW, GAP_BELOW
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = "a $\\frac\x1b[31m _b"
+
+
+def write(path, steps):
+    """``steps``: {step: metrics}, as verl's file logger writes them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps({"step": s, "data": d}) + "\n" for s, d in steps.items()), encoding="utf-8")
+    return path
+
+
+def metrics(
+    p=(0.5, 0.5),
+    reward=((1.0, 0.2), (0.2, 1.0)),
+    gap=0.5,
+    invalid=0.0,
+    lengths=(30, 0.02, 0.1),
+    sources=("none", "personal"),
+):
+    """One step of training and validation: P(general) of two sources, rewards per source and mode; ``lengths``: the
+    longest response, the share of those as long, the lowest score."""
+    names = ("response_length/max", "response_length/clip_ratio", "critic/score/min")
+    data = {"actor/kl_loss": 0.01, "response_length/mean": 20.0} | dict(zip(names, lengths, strict=True))
+    for source, general, (first, second) in zip(sources, p, reward, strict=True):
+        scope, val = f"dual_grpo/quickstart_{source}", f"val-dual/quickstart_{source}"
+        data |= {
+            f"{scope}/prob_general/mean": general * (1 - invalid),
+            f"{scope}/prob_personalized/mean": (1 - general) * (1 - invalid),
+            f"{scope}/reward_general/mean": first,
+            f"{scope}/reward_personalized/mean": second,
+            f"{scope}/win_general/mean": float(first > second),
+            f"{scope}/win_personalized/mean": float(second > first),
+            f"{scope}/mode_gap/mean": gap,
+            f"{scope}/share_invalid/mean": 0.0,
+            f"{val}/share_general/mean": general * (1 - invalid),
+            f"{val}/share_personalized/mean": (1 - general) * (1 - invalid),
+            f"{val}/share_invalid/mean": invalid,
+            f"{val}/hybrid_accuracy/mean": 0.5,
+        }
+    return data
+
+
+def plot(*arguments):
+    return cli.main(["plot", *map(str, arguments)])
+
+
+# Reading
+
+
+def test_both_loggers_of_verl_are_read(tmp_path, monkeypatch):
+    from verl.utils.tracking import Tracking
+
+    monkeypatch.setenv("VERL_FILE_LOGGER_PATH", str(tmp_path / "lines" / "1700000000.jsonl"))
+    monkeypatch.setenv("TENSORBOARD_DIR", str(tmp_path / "events"))
+    (tmp_path / "lines").mkdir()
+    tracking = Tracking("p", "e", default_backend=["file", "tensorboard"])
+    logged = {0: {"val-dual/my/set/share_invalid/mean": 0.25}, 1: metrics(), 2: metrics(p=(0.9, 0.1))}
+    for step, data in logged.items():
+        tracking.log(data, step)
+    tracking.finish()
+    lines, events = (read_run(tmp_path / kind, kind).log for kind in ("lines", "events"))
+    assert lines.index.tolist() == [0, 1, 2]
+    assert lines.loc[2].dropna().to_dict() == logged[2]
+    pd.testing.assert_frame_equal(lines, events, check_like=True, rtol=1e-6)
+    # Both at once are one run.
+    both = read_run(tmp_path, "both")
+    pd.testing.assert_frame_equal(both.log, lines, check_like=True, check_exact=True)
+    assert both.notes == []
+
+
+def event_file(folder, steps):
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    writer = EventFileWriter(str(folder))
+    for step, data in steps.items():
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in data.items()]
+        writer.add_event(Event(step=step, summary=Summary(value=values)))
+    writer.close()
+    return sorted(folder.glob("*tfevents*"), key=lambda path: path.stat().st_mtime_ns)[-1]
+
+
+def test_event_file_of_a_killed_run_is_read_up_to_the_cut(tmp_path):
+    path = event_file(tmp_path, {s: {"critic/score/mean": s / 8} for s in range(1, 5)})
+    path.write_bytes(path.read_bytes()[:-7])
+    assert read_events(path).steps == {s: {"critic/score/mean": s / 8} for s in range(1, 4)}
+    path.write_bytes(b"no event file" * 10)
+    with pytest.raises(ValueError, match="with scalars is needed"):
+        read_events(path)
+
+
+def test_missing_tensorboard_is_named(tmp_path, monkeypatch, capsys):
+    event_file(tmp_path / "run", {1: metrics()})
+    monkeypatch.setitem(sys.modules, "tensorboard.backend.event_processing.event_accumulator", None)
+    assert plot(tmp_path / "run", "--out", tmp_path / "o") == 2
+    assert "tensorboard is missing: pip install tensorboard" in capsys.readouterr().err
+    # The file logger's numbers do without it.
+    write(tmp_path / "run" / "1.jsonl", {1: metrics()})
+    assert "pip install tensorboard" in read_run(tmp_path / "run", "r").notes[0]
+
+
+def test_values_that_are_no_finite_numbers_are_left_out(tmp_path):
+    path = tmp_path / "l.jsonl"
+    path.write_text(
+        '{"step": 1, "data": {"a": NaN, "b": null, "c": "x", "d": true, "e": Infinity, "f": 1, "g": 1e999}}\n'
+    )
+    assert read_lines(path).steps == {1: {"f": 1.0}}
+    path.write_text('{"step": 1, "data": {"a": ' + "9" * 400 + "}}\n")
+    assert read_lines(path).steps == {1: {}}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[]", '{"step": 1}', '{"step": "1", "data": {}}', '{"step": 1.5, "data": {}}', '{"step": 1, "data": []}', "",
+     '{"step": true, "data": {}}', '{"step": 1e999, "data": {}}', "[" * 100_000],
+)  # fmt: skip
+def test_a_malformed_line_is_named(line, tmp_path, capsys):
+    path = write(tmp_path / "run.jsonl", {1: metrics()})
+    path.write_text(f"{path.read_text()}{line}\n{path.read_text()}")
+    assert plot(path, "--out", tmp_path / "o") == 2
+    assert f"{path}:2: " in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_cut_off_last_line_is_left_out_and_told(tmp_path, capsys):
+    path = write(tmp_path / "run" / "1.jsonl", {1: metrics(), 2: metrics()})
+    path.write_bytes(path.read_bytes()[:-30])
+    assert plot(tmp_path / "run", "--out", tmp_path / "o") == 0
+    printed = capsys.readouterr().out
+    assert "steps 1 to 1" in printed and "1.jsonl: the last line is cut off and left out" in printed
+
+
+# Attempts and folders
+
+
+def test_attempts_are_joined_and_the_later_one_wins(tmp_path):
+    value = "dual_grpo/mode_gap/mean"
+    write(tmp_path / "m" / "1000.jsonl", {s: {value: 1.0} for s in range(1, 10)})
+    # Resumed from the checkpoint of step 5, which it validates before it trains; killed at step 7.
+    write(tmp_path / "m" / "999999.jsonl", {5: {"val-dual/d/acc_free/mean": 0.5}, 6: {value: 2.0}, 7: {value: 2.0}})
+    run = read_run(tmp_path, "r")
+    assert run.log[value].to_dict() == {1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 6: 2, 7: 2}
+    assert run.log.loc[5, "val-dual/d/acc_free/mean"] == 0.5
+    assert run.notes == ["2 attempts joined by step: 1000.jsonl (1 to 9), 999999.jsonl (5 to 7)"]
+
+
+def test_an_attempt_that_began_anew_replaces_the_one_before(tmp_path):
+    write(tmp_path / "999.jsonl", {1: {"critic/score/mean": 1.0}, 2: {"critic/score/mean": 1.0}})
+    write(tmp_path / "1000.jsonl", {1: {"critic/score/mean": 2.0}})
+    assert read_run(tmp_path, "r").log["critic/score/mean"].to_dict() == {1: 2.0}
+
+
+def test_event_files_of_one_folder_are_attempts(tmp_path):
+    event_file(tmp_path, {s: {"critic/score/mean": 1.0} for s in (1, 2, 3)})
+    event_file(tmp_path, {s: {"critic/score/mean": 2.0} for s in (3, 4)})
+    assert read_run(tmp_path, "r").log["critic/score/mean"].to_dict() == {1: 1, 2: 1, 3: 2, 4: 2}
+
+
+def test_other_files_of_a_run_are_not_taken_for_its_log(tmp_path):
+    log = write(tmp_path / "metrics" / "1.jsonl", {1: metrics()})
+    write(tmp_path / "sft" / "sft.jsonl", {1: {"train/loss": 2.0}})
+    dump = tmp_path / "rollouts" / "1.jsonl"
+    dump.parent.mkdir()
+    dump.write_text('{"input": "?", "output": "!", "step": 1, "score": 0.1}\n')
+    (tmp_path / "rollouts" / "2.jsonl").write_text("")
+    assert read_run(tmp_path, "r").files == [log]
+    assert is_file_log(log) and not is_file_log(dump)
+
+
+@pytest.mark.parametrize("files", [("a/1.jsonl", "b/1.jsonl"), ("seed1.jsonl", "seed2.jsonl")])
+def test_several_runs_in_one_folder_are_not_mixed(files, tmp_path, capsys):
+    for name in files:
+        write(tmp_path / name, {1: metrics(), 2: metrics()})
+    assert plot(tmp_path, "--out", tmp_path / "o") == 2
+    assert "name" in capsys.readouterr().err
+    assert plot(*(tmp_path / name for name in files), "--out", tmp_path / "o") == 0
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda p: None, "no such file or folder"),
+        (lambda p: p.mkdir(), "no log of an RL run in it"),
+        (lambda p: p.write_text(""), "no whole line yet"),
+        (lambda p: write(p, {1: {"train/loss": 1.0}}), "no metric of DualGRPO"),
+    ],
+)
+def test_unusable_input_is_2(make, message, tmp_path, capsys):
+    make(tmp_path / "run")
+    assert plot(tmp_path / "run", "--out", tmp_path / "o") == 2
+    assert message in capsys.readouterr().err
+
+
+# Curves
+
+
+@pytest.mark.parametrize(
+    "metric, expected",
+    [
+        ("dual_grpo/prob_general/mean", ("dual_grpo", "", "prob", "general")),
+        ("dual_grpo/open/set_2/reward_a_b/mean", ("dual_grpo", "open/set_2", "reward", "a_b")),
+        ("dual_grpo/quickstart_none/mode_gap/mean", ("dual_grpo", "quickstart_none", "mode_gap", "")),
+        ("dual_grpo/d/share_invalid/mean", ("dual_grpo", "d", "share_invalid", "")),
+        ("val-dual/d/share_general/mean", ("val-dual", "d", "share", "general")),
+        # Training writes a word by which verl aggregates with a dot inside; validation does not.
+        ("val-dual/summary/hybrid_accuracy/mean", ("val-dual", "s.ummary", "hybrid_accuracy", "")),
+        ("dual_grpo/s.ummary/win_m.in/mean", ("dual_grpo", "s.ummary", "win", "m.in")),
+        ("actor/kl_loss", ("dual_grpo", "", "kl", "")),
+        ("response_length/max", ("dual_grpo", "", "longest", "")),
+    ],
+)
+def test_a_metrics_name_says_what_it_is(metric, expected):
+    assert curve_of(metric) == Curve(metric, *expected)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    ["dual_grpo", "dual_grpo/mean", "dual_grpo/d/prob_general/max", "dual_grpo/collapsed/mean", "perf/mfu"],
+)
+def test_other_metrics_are_not_drawn(metric):
+    assert curve_of(metric) is None
+
+
+def test_names_are_those_that_training_and_validation_write():
+    """``personadual.metrics`` is what writes them."""
+    from personadual.metrics import validation_metrics
+    from personadual.modes import DEFAULT_MODES
+
+    written = validation_metrics(["d"] * 3, [0] * 3, [-1, 0, 1], [0, 0, 1], [1.0, 1.0, 0.0], DEFAULT_MODES)
+    curves = curves_of(pd.DataFrame([written]))
+    assert len(curves) == len(written) == 8
+    assert mode_names(curves) == list(DEFAULT_MODES.names)
+
+
+def test_the_curve_over_all_rows_is_drawn_where_there_is_no_other():
+    every, one = curve_of("dual_grpo/mode_gap/mean"), curve_of("dual_grpo/d/mode_gap/mean")
+    assert pick([every, one], "dual_grpo", "mode_gap") == [one]
+    assert pick([every], "dual_grpo", "mode_gap") == [every]
+
+
+# Signs
+
+
+def signs_of(steps):
+    log = pd.DataFrame.from_dict(steps, orient="index")
+    return {sign.name: sign for sign in judge(log, curves_of(log))}
+
+
+FORMAT_ONLY = ((0.1, 0.1), (0.1, 0.05))
+
+
+@pytest.mark.parametrize(
+    "steps, expected",
+    [
+        ({s: metrics(p=(0.5 + s / 50, 0.5 - s / 50)) for s in range(1, 21)}, set()),
+        ({s: metrics(p=(0.99, 0.97)) for s in range(1, 9)}, {"collapse"}),
+        # One source decided is what training is for.
+        ({s: metrics(p=(0.99, 0.5)) for s in range(1, 9)}, set()),
+        # Early values are not judged ...
+        ({s: metrics(p=(0.99, 0.97) if s < 10 else (0.8, 0.2)) for s in range(1, 21)}, set()),
+        ({s: metrics(invalid=1.0) for s in (1, 2)}, {"no mode learnt in SFT", "invalid tags"}),
+        # ... except whether SFT had taught the tags.
+        ({1: metrics(invalid=0.98), **{s: metrics() for s in range(2, 21)}}, {"no mode learnt in SFT"}),
+        ({s: metrics(invalid=0.03) for s in range(1, 9)}, {"invalid tags"}),
+        ({s: metrics(invalid=0.01) for s in range(1, 9)}, set()),
+        ({s: metrics(reward=FORMAT_ONLY) for s in range(1, 9)}, {"reward 0"}),
+        ({s: metrics(reward=((1.0, 0.2), (0.1, 0.1))) for s in range(1, 9)}, {"reward 0"}),
+        ({s: metrics(reward=FORMAT_ONLY if s != 2 else ((0.3, 0), (0, 0.3))) for s in range(1, 9)}, set()),
+        ({s: metrics(gap=GAP_BELOW / 2) for s in range(1, 9)}, {"no contrast"}),
+        ({s: metrics(lengths=(40, s / 20, 0.0)) for s in range(1, 9)}, {"lengths drift"}),
+        # verl's clip_ratio is the share of the batch's longest: here they differ from step to step ...
+        ({s: metrics(lengths=(50 - s, 1.0, 0.0)) for s in range(1, 9)}, set()),
+        # ... and here all are as long, but each has an answer block.
+        ({s: metrics(lengths=(40, 1.0, 0.1)) for s in range(1, 9)}, set()),
+    ],
+)
+def test_signs(steps, expected):
+    assert {name for name, sign in signs_of(steps).items() if sign.shows} == expected
+
+
+def test_a_sign_names_the_metric_and_the_value():
+    signs = signs_of({s: metrics(p=(0.99, 0.97), reward=((1.0, 0.2), (0.1, 0.1))) for s in range(1, 9)})
+    collapse = signs["collapse"]
+    assert collapse.metric == "dual_grpo/quickstart_personal/prob_personalized/mean"
+    assert collapse.value == "personalized has 0.03 in personal, its highest" and "kl_loss_coef" in collapse.look_next
+    assert "in personal" in signs["reward 0"].value and "none" not in signs["reward 0"].value
+
+
+def test_what_was_not_logged_is_not_judged():
+    signs = signs_of({1: {"actor/kl_loss": 0.1}})
+    assert {sign.shows for sign in signs.values()} == {None}
+
+
+def test_without_validation_the_tags_probability_tells():
+    def training_only(**given):
+        return {k: v for k, v in metrics(**given).items() if not k.startswith("val-dual/")}
+
+    taught = signs_of({s: training_only(invalid=0.03) for s in (1, 2)})
+    assert taught["no mode learnt in SFT"].shows is False and taught["invalid tags"].shows is False
+    leaking = signs_of({s: training_only(invalid=0.3) for s in (1, 2)})
+    assert leaking["invalid tags"].shows and "0.30" in leaking["invalid tags"].value
+    assert signs_of({1: training_only(invalid=0.95)})["no mode learnt in SFT"].shows
+
+
+def test_validation_alone_shows_a_collapse():
+    data = {k: v for k, v in metrics(p=(1.0, 1 - COLLAPSE_BELOW / 2)).items() if k.startswith("val-dual/")}
+    assert signs_of({0: data})["collapse"].shows
+
+
+# The command
+
+
+def test_figures_and_files_of_two_runs(tmp_path, capsys):
+    write(tmp_path / "a" / "1.jsonl", {s: metrics(p=(0.5 + s / 50, 0.5 - s / 50)) for s in range(1, 21)})
+    write(tmp_path / "b" / "1.jsonl", {s: metrics(p=(0.99, 0.99)) for s in range(1, 41)})
+    out = tmp_path / "o"
+    assert plot(tmp_path / "a", tmp_path / "b", "--label", f"flat={tmp_path / 'b'}", "--out", out, "--smooth", 5) == 0
+    for name in ("choice", "reward", "health"):
+        assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (out / f"{name}.png").stat().st_size < 150_000
+    found = json.loads((out / "plot.json").read_text())["runs"]
+    assert [run["run"] for run in found] == ["a", "flat"]
+    metric = "dual_grpo/quickstart_none/prob_general/mean"
+    assert found[1]["series"][metric] == {"step": list(range(1, 41)), "value": [0.99] * 40}
+    assert [sign["name"] for sign in found[1]["signs"] if sign["shows"]] == ["collapse"]
+    table = pd.read_csv(out / "plot.csv", keep_default_na=False)
+    # As logged: smoothing is for the eye.
+    assert len(table[(table["run"] == "flat") & (table["metric"] == metric) & (table["value"] == 0.99)]) == 40
+    assert set(table.columns) == {"run", "metric", "where", "source", "measure", "mode", "step", "value"}
+    printed = capsys.readouterr().out
+    assert "a: steps 1 to 20" in printed and "none of these signs shows" in printed
+    assert "collapse: look at which mode wins" in printed
+    assert sorted(path.name for path in out.iterdir()) == [
+        "choice.png",
+        "health.png",
+        "plot.csv",
+        "plot.json",
+        "reward.png",
+    ]
+
+
+def test_a_figure_without_metrics_is_not_drawn(tmp_path):
+    path = write(tmp_path / "1.jsonl", {1: {"actor/kl_loss": 0.1}})
+    assert plot(path, "--out", tmp_path / "o") == 0
+    assert {path.name for path in (tmp_path / "o").glob("*.png")} == {"health.png"}
+
+
+@pytest.mark.filterwarnings("error")
+def test_hostile_names_are_shown_as_they_are(tmp_path, capsys):
+    write(tmp_path / "r" / "1.jsonl", {s: metrics(p=(0.99, 0.97), sources=(HOSTILE, "_")) for s in (1, 2)})
+    assert plot("--label", f"{HOSTILE}={tmp_path / 'r'}", "--out", tmp_path / "o") == 0
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed and "\\u001b" in printed
+
+
+def test_runs_of_the_same_name_are_told_apart_or_refused(tmp_path, capsys):
+    paths = [write(tmp_path / name / "1.jsonl", {1: metrics()}) for name in "ab"]
+    assert plot(*paths, "--out", tmp_path / "o") == 0
+    assert [r["run"] for r in json.loads((tmp_path / "o/plot.json").read_text())["runs"]] == list(map(str, paths))
+    labels = [argument for path in paths for argument in ("--label", f"x={path}")]
+    assert plot(*labels, "--out", tmp_path / "o") == 2
+    assert "two runs are called 'x'" in capsys.readouterr().err
+    assert plot("--out", tmp_path / "o") == 2
+
+
+def test_the_guides_data_has_a_right_mode_in_each_batch(tmp_path):
+    script = ROOT / "examples" / "monitoring" / "make_data.py"
+    subprocess.run([sys.executable, script, "--out", tmp_path], check=True, timeout=120)
+    for name, without_profile in (("train", 8), ("train_one_sided", 15)):
+        sources = pd.read_parquet(tmp_path / f"{name}.parquet")[schema.DATA_SOURCE]
+        counts = {(batch == "quickstart_none").sum() for _, batch in sources.groupby(sources.index // 16)}
+        assert counts == {without_profile}
