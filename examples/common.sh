@@ -58,6 +58,7 @@ launch_sft() {
     trainer.max_ckpt_to_keep="${KEEP:-2}"
   )
   if [ -n "${VAL:-}" ]; then args+=(data.val_files="$(value "$VAL")"); fi
+  if [ -n "${LOGGERS:-}" ]; then args+=(trainer.logger="[console,$LOGGERS]"); fi
   args+=("$@")
 
   if [ "${DRY_RUN:-0}" = 1 ]; then doctor personadual_sft --dry-run --print -- "${args[@]}"; return; fi
@@ -105,6 +106,7 @@ launch_dualgrpo() {
     )
   fi
   args+=(trainer.n_gpus_per_node="${GPUS:-8}")
+  if [ -n "${LOGGERS:-}" ]; then args+=(trainer.logger="[console,$LOGGERS]"); fi
   if [ -n "${RAY_ADDRESS:-}" ]; then
     case "$RAY_ADDRESS" in http*)
       die "RAY_ADDRESS=$RAY_ADDRESS is the dashboard's; give the cluster's own, auto or HOST:6379" ;;

@@ -2,8 +2,8 @@
 # The runs of docs/is_it_learning.md and their figures: a tiny random model through verl's real SFT and RL trainers on a
 # CPU, once per failure.
 #
-#   bash examples/monitoring/make_runs.sh                       all; about 25 minutes on 2 cores
-#   bash examples/monitoring/make_runs.sh healthy collapsed     some of: healthy collapsed no_sft wrong_truth invalid
+#   bash examples/monitoring/make_runs.sh                       all; half an hour or more on 2 cores
+#   bash examples/monitoring/make_runs.sh invalid no_sft        some of: invalid invalid_deciding collapsed no_sft wrong_truth
 #
 # A run that is done is not repeated. OUT is where everything goes. Needs the environment of the quickstart (.venv).
 set -euo pipefail

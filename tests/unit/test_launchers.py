@@ -346,6 +346,13 @@ def test_sft_on_several_nodes_meets_at_the_first(launch):
     assert config_of(start).trainer.nnodes == 2
 
 
+@pytest.mark.parametrize("script", ["run_sft_qwen7b.sh", "run_dualgrpo_qwen7b.sh"])
+def test_loggers_are_tensorboard_unless_others_are_asked_for(launch, script):
+    for asked, expected in (("", ["console", "tensorboard"]), ("wandb,file", ["console", "wandb", "file"])):
+        _, _, calls = launch(script, DRY_RUN="1", LOGGERS=asked)
+        assert list(config_of(only(calls)).trainer.logger) == expected
+
+
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_the_asynchronous_trainers_pass_the_checks(launch, capsys, trainer):
     _, _, calls = launch("run_dualgrpo_qwen7b.sh", DRY_RUN="1", TRAINER=trainer)
