@@ -123,7 +123,7 @@ def test_a_wheel_goes_into_a_verl_environment_trains_and_comes_out_without_a_tra
     metrics = work / "metrics.jsonl"
     command = own_command(environment, work)
     with running(command, work / "train.log", {"VERL_FILE_LOGGER_PATH": str(metrics), "PYTHONPATH": ""}) as run:
-        assert run.wait(300) == 0, run.tail()
+        assert run.wait(600) == 0, run.tail()
     (entry,) = read_jsonl(metrics)
     assert entry["data"]["dual_grpo/share_general/mean"] == entry["data"]["dual_grpo/share_personalized/mean"] == 0.5
 

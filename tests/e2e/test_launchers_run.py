@@ -33,7 +33,7 @@ def launch(work: Path, log: str, script: str, *overrides: str, **environment: st
     """The output of a launcher that is run in ``work`` and must end well."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with running(["bash", str(EXAMPLES / script), *overrides], work / log, environment | {"PATH": path}) as run:
-        assert run.wait(300) == 0, run.tail()
+        assert run.wait(600) == 0, run.tail()
         return (work / log).read_text(errors="replace")
 
 
