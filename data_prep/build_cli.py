@@ -77,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
         print("personadual data build: interrupted, nothing written", file=sys.stderr)
         return 130
     print(table(manifest))
+    if empty := [name for name in file_names(config) if name not in manifest["files"]]:
+        print(f"not written, as no row fell to it: {', '.join(empty)}")
     held = [
         f"{name} ({about['licence']})" for name, about in manifest["sources"].items() if not about["redistributable"]
     ]

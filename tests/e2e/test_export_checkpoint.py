@@ -53,7 +53,7 @@ def run_folder(work: Path, request: pytest.FixtureRequest) -> Path:
     command[command.index("--nproc_per_node=1")] = f"--nproc_per_node={request.param}"
     log = {"VERL_FILE_LOGGER_PATH": str(work / f"metrics{request.param}.jsonl")}
     with running(command, work / f"sft{request.param}.log", log) as run:
-        assert run.wait(240) == 0, run.tail()
+        assert run.wait(480) == 0, run.tail()
     return out
 
 

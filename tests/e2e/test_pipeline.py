@@ -84,7 +84,7 @@ def sft_model(work: Path) -> Path:
         "trainer.max_ckpt_to_keep=1",
     )
     with running(command, work / "sft.log") as run:
-        assert run.wait(240) == 0, run.tail()
+        assert run.wait(480) == 0, run.tail()
     (model,) = (work / "sft").glob("global_step_*/huggingface")
     return model
 
@@ -206,7 +206,7 @@ def test_evaluation_measures_the_sft_model(work: Path, sft_model: Path) -> None:
     command = [sys.executable, "-m", "personadual.cli", "eval", "--model", str(sft_model), "--label", "sft"]
     command += ["--data", str(work / "val.parquet"), "--out", str(generations), "--max-tokens", str(RESPONSE_LENGTH)]
     with running(command, work / "eval.log", {"VERL_PLATFORM": ""}) as run:
-        assert run.wait(200) == 0, run.tail()
+        assert run.wait(400) == 0, run.tail()
     rows = pd.DataFrame(read_jsonl(generations))
     assert len(rows) == 4 * (1 + len(DEFAULT_MODES))
     accuracy = rows.groupby(schema.ASKED_MODE)[schema.ACC].mean()

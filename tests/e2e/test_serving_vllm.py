@@ -79,7 +79,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "trainer.max_ckpt_to_keep=1",
     )
     with running(command, folder / "sft.log") as run:
-        assert run.wait(240) == 0, run.tail()
+        assert run.wait(480) == 0, run.tail()
     (exported,) = (folder / "sft").glob("global_step_*/huggingface")
     return exported
 

@@ -86,7 +86,7 @@ def train_sft(work: Path, template: str, epochs: int, *overrides: str) -> tuple[
         *overrides,
     )
     with running(command, work / f"sft_{template}.log") as run:
-        assert run.wait(240) == 0, run.tail()
+        assert run.wait(480) == 0, run.tail()
     (model,) = out.glob("global_step_*/huggingface")
     return model, run.log.read_text(errors="replace")
 

@@ -423,6 +423,14 @@ def test_one_source_with_personas_on_the_command_line(inputs, tmp_path, capsys):
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["seed"] == 5
 
 
+def test_files_that_got_no_row_are_named(tmp_path, capsys):
+    rows = write_lines(tmp_path / "rows.jsonl", published.flan(2))
+    assert run("--source", "flan", "--input", rows, "--task", "rl", "--out", tmp_path / "out", "--workers", 1) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not written")]
+    for name in RL_NAMES:
+        assert (tmp_path / "out" / name).exists() is (name not in line)
+
+
 def test_a_dry_run_prints_a_configuration_that_builds_the_same(inputs, tmp_path, capsys):
     flags = ("--source", "flan", "--input", inputs / "flan.jsonl", "--task", "rl")
     assert run(*flags, "--dry-run") == 0
