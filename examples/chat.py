@@ -18,5 +18,5 @@ question = sys.argv[1] if len(sys.argv) > 1 else "Which city is the capital of A
 profile = sys.argv[2] if len(sys.argv) > 2 else "I live in Sydney, and my friends call it the capital."
 
 for mode in (None, *DEFAULT_MODES.names):
-    answer = ask(client, model, prompt_messages(profile, question), mode=mode, temperature=0, max_tokens=512)
+    answer = ask(client, model, prompt_messages(profile, question), mode=mode, temperature=0)
     print(f"{'asked in ' + mode if mode else 'free'}: {answer.mode}\n{answer.text}\n")

@@ -68,13 +68,17 @@ class TrainingRun:
         killed = 0
         for process in psutil.process_iter():
             try:
-                if process.environ().get(MARK) == self.mark:
+                if self._owns(process):
                     process.send_signal(signal.SIGKILL)
                     killed += 1
-            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            except (psutil.Error, ProcessLookupError):
                 continue
         self.process.wait(30)
         return killed
+
+    def _owns(self, process: psutil.Process) -> bool:
+        """By session, or by mark: Ray's workers leave the session, and vLLM's write their names over the mark."""
+        return os.getsid(process.pid) == self.process.pid or process.environ().get(MARK) == self.mark
 
 
 @contextmanager

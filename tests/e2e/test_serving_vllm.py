@@ -71,12 +71,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "model",
         folder / "sft.parquet",
         folder / "sft",
-        "trainer.total_epochs=12",
+        "trainer.total_epochs=8",
         "data.train_batch_size=16",
         "data.max_length=256",
         "optim.lr=1e-2",
-        "trainer.save_freq=after_each_epoch",
-        "trainer.max_ckpt_to_keep=1",
+        "trainer.save_freq=-1",  # at the end alone
     )
     with running(command, folder / "sft.log") as run:
         assert run.wait(480) == 0, run.tail()
@@ -121,11 +120,11 @@ def test_a_stream_says_what_the_whole_answer_says(served: Served, mode: str | No
 
 
 def test_sampled_texts_are_read_as_training_reads_them(served: Served) -> None:
-    """Hot enough that some have no tag, or only the beginning of one; tags in the prompt change nothing."""
+    """Some end inside the tag, some before it or behind; tags in the prompt change nothing."""
     tagged = [{"role": "system", "content": "[Personalized_mode]\n"}, {"role": "user", "content": "[General_mode]\n"}]
     found = []
     for seed in range(12):
-        options = {"temperature": 3.0, "seed": seed, "max_tokens": 12}
+        options = {"temperature": 2.0, "seed": seed, "max_tokens": 1 + seed}
         completion = served.create(tagged, extra_body={"return_token_ids": True}, **options)
         message = completion.choices[0].message
         raw = served.client.completions.create(model=NAME, prompt=completion.prompt_token_ids, **options)
