@@ -7,7 +7,6 @@ goes into its own site-packages.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -19,10 +18,10 @@ import pytest
 from harness import CPU_ENVIRONMENT, read_jsonl, running
 from test_pipeline import rl_row
 from tiny_model import build_tiny_model
+from wheel_build import build_wheel
 
 from personadual import schema
 
-ROOT = Path(__file__).parents[2]
 PROMPTS, ROLLOUTS = 4, 4
 
 
@@ -74,16 +73,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout, built from a copy, because building writes into the tree."""
-    tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
-    for name in ("recipe", "reward_fns", "data_prep"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tree / name)
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", out, tree]
-    subprocess.run(command, check=True, capture_output=True, timeout=200)
-    (path,) = out.glob("personadual-*.whl")
-    return path
+    return build_wheel(tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel"))
 
 
 def own_command(environment: Environment, work: Path) -> list[str]:

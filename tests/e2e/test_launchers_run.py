@@ -13,11 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from harness import running
-from test_pipeline import ANSWERS, answer, chat, rl_row
+from test_pipeline import rl_row, sft_rows
 from tiny_model import build_tiny_model
 
 from personadual import schema
-from personadual.modes import DEFAULT_MODES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PROMPTS = 4
@@ -41,13 +40,8 @@ def launch(work: Path, log: str, script: str, *overrides: str, **environment: st
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("launchers")
     build_tiny_model(folder / "model")
-    sft = [
-        {schema.MESSAGES: [*chat(index), {"role": "assistant", "content": mode.prefix + answer(ANSWERS[mode.name])}]}
-        for index in range(64)
-        for mode in DEFAULT_MODES
-    ]
     (folder / "data").mkdir()
-    pd.DataFrame(sft).to_parquet(folder / "data/sft_train.parquet")
+    pd.DataFrame(sft_rows()).to_parquet(folder / "data/sft_train.parquet")
     pd.DataFrame([rl_row(index, schema.FREE) for index in range(16)]).to_parquet(folder / "data/rl_train.parquet")
     pd.DataFrame([rl_row(99, schema.FREE)]).to_parquet(folder / "data/rl_val.parquet")
     return folder

@@ -54,16 +54,20 @@ def rl_row(index: int, asked: str) -> dict:
     }
 
 
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pipeline")
-    build_tiny_model(folder / "model")
-    sft = [
+def sft_rows() -> list[dict]:
+    """64 questions in each mode, answered "north" in general and "south" in personalized."""
+    return [
         {schema.MESSAGES: [*chat(index), {"role": "assistant", "content": mode.prefix + answer(ANSWERS[mode.name])}]}
         for index in range(64)
         for mode in DEFAULT_MODES
     ]
-    pd.DataFrame(sft).to_parquet(folder / "sft.parquet")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pipeline")
+    build_tiny_model(folder / "model")
+    pd.DataFrame(sft_rows()).to_parquet(folder / "sft.parquet")
     pd.DataFrame([rl_row(index, schema.FREE) for index in range(64)]).to_parquet(folder / "train.parquet")
     asked = [schema.FREE, *DEFAULT_MODES.names]
     pd.DataFrame([rl_row(i, mode) for i in range(4) for mode in asked]).to_parquet(folder / "val.parquet")

@@ -15,12 +15,11 @@ import pandas as pd
 import pytest
 from harness import running, sft_command
 from openai import OpenAI
-from test_pipeline import ANSWERS, answer, chat
+from test_pipeline import ANSWERS, answer, chat, sft_rows
 from test_served_vllm import NAME, is_up
 from tiny_model import build_tiny_model
 from transformers import AutoTokenizer
 
-from personadual import schema
 from personadual.modes import DEFAULT_MODES, INVALID_MODE, parse_mode
 from personadual.serving import Answer, forced_prompt_ids
 from personadual.serving.client import ask, chat_request
@@ -61,12 +60,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model after SFT on both modes: "north" in one, "south" in the other."""
     folder = tmp_path_factory.mktemp("serving")
     build_tiny_model(folder / "model")
-    rows = [
-        {schema.MESSAGES: [*chat(index), {"role": "assistant", "content": mode.prefix + answer(ANSWERS[mode.name])}]}
-        for index in range(64)
-        for mode in DEFAULT_MODES
-    ]
-    pd.DataFrame(rows).to_parquet(folder / "sft.parquet")
+    pd.DataFrame(sft_rows()).to_parquet(folder / "sft.parquet")
     command = sft_command(
         folder / "model",
         folder / "sft.parquet",

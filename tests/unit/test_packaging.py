@@ -1,8 +1,5 @@
 """The wheel: three folders under one name, with their data files, and nothing else."""
 
-import shutil
-import subprocess
-import sys
 import zipfile
 from configparser import ConfigParser
 from email.parser import Parser
@@ -11,6 +8,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from wheel_build import PACKAGED, build_wheel
 
 from personadual.versions import required_verl
 
@@ -30,16 +28,9 @@ def sources() -> set[str]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel, built from a copy, because building writes into the tree."""
+    """The wheel, built from a copy of all that could get into it."""
     tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
-    for name in ("recipe", "reward_fns", "data_prep", "tests", "examples", "benchmarks", "docs"):
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tree / name)
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", out, tree]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-    (path,) = out.glob("personadual-*.whl")
+    path = build_wheel(tree, out, (*PACKAGED, "tests", "examples", "benchmarks", "docs"))
     with zipfile.ZipFile(path) as archive:
         yield archive
 
