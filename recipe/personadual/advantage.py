@@ -20,9 +20,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 
-CREDIT = ("shared", "decoupled")
-PREFIX_SCOPE = ("all", "deciding")
-STD_SCOPE = ("group", "mode")
+from personadual.options import CREDIT, PREFIX_SCOPE, STD_SCOPE
+from personadual.remedies import importance, saturated
 
 
 class AdvantageTerms(NamedTuple):
@@ -157,6 +156,10 @@ def dual_grpo_advantage(
     deciding_position: int | None = None,
     normalize_prefix_length: bool = False,
     gap_centering: float = 0.0,
+    choice_probs: torch.Tensor | None = None,
+    sampling_shares: torch.Tensor | None = None,
+    prob_floor: float = 0.0,
+    prefix_importance: float = 0.0,
     epsilon: float = 1e-6,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Token-level DualGRPO advantages and, for logging, the same without the prefix weight.
@@ -177,6 +180,13 @@ def dual_grpo_advantage(
         normalize_prefix_length: divide the weight by the number of tokens it falls on, so that a mode with a longer
             tag is not learnt faster; the whole prefix then weighs as much as ``prefix_weight`` body tokens.
         gap_centering: see ``dual_grpo_terms``; 0 is the paper.
+        choice_probs: (B,) float, probability under the actor of each forced row's deciding token; NaN where there is
+            no such token or the mode was not forced. Needed by the next two, whose 0 is the paper.
+        sampling_shares: (B,) float, the share of the group's rollouts that each row's mode was forced on.
+        prob_floor: a mode that has less than this probability is not pushed further down, nor one that has more than
+            1 - this further up: the inter term of such a row's prefix is 0 (``remedies.saturated``).
+        prefix_importance: power of probability / share by which a forced prefix counts; at 1 the choice of mode has
+            the gradient of on-policy sampling (``remedies.importance``).
         std_scope: ``group``: one std over all the group's rows, so that both terms keep their proportion;
             ``mode``: the intra term is divided by its own mode's std instead (by the group's for a lone sample).
 
@@ -210,6 +220,7 @@ def dual_grpo_advantage(
     inter = (inter_coef * terms.inter)[:, None]
 
     mask = response_mask.to(terms.intra.dtype)
+    returns = (intra + inter) * mask
     prefix = prefix_columns(prefix_lengths, response_mask.shape[1])
     credited = prefix
     if prefix_scope == "deciding":
@@ -219,11 +230,23 @@ def dual_grpo_advantage(
     if normalize_prefix_length:
         weight = weight / credited.sum(1, keepdim=True).clamp(min=1)
 
-    prefix_value = intra + inter if credit == "shared" else inter
     body_value = intra + inter if credit == "shared" else intra
+    if prob_floor:
+        inter = torch.where(
+            saturated(_needed(choice_probs, "choice_probs"), inter[:, 0], prob_floor)[:, None], 0.0, inter
+        )
+    prefix_value = intra + inter if credit == "shared" else inter
+    if prefix_importance:
+        probs, shares = _needed(choice_probs, "choice_probs"), _needed(sampling_shares, "sampling_shares")
+        prefix_value = prefix_value * importance(probs, shares, prefix_importance)[:, None]
     advantages = torch.where(prefix, torch.where(credited, weight * prefix_value, 0.0), body_value) * mask
-    returns = (intra + inter) * mask
     return advantages.to(rewards.dtype), returns.to(rewards.dtype)
+
+
+def _needed(values: torch.Tensor | None, name: str) -> torch.Tensor:
+    if values is None:
+        raise ValueError(f"prob_floor and prefix_importance need {name}")
+    return values
 
 
 def _check_option(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -36,6 +36,10 @@ class RolloutRows:
     """float, share of the prompt's tokens that the engine took from its prefix cache; NaN where it does not say."""
     deciding_position: int
     """Column of the token at which the modes' prefixes first differ."""
+    choice_probs: torch.Tensor
+    """float64, the actor's probability of a forced row's deciding token; NaN for every other row."""
+    step: int
+    """The trainer's step, 1-based."""
 
 
 ROLLOUT_ROWS: ContextVar[RolloutRows | None] = ContextVar("personadual_rollout_rows", default=None)
@@ -70,6 +74,7 @@ def dual_grpo(
     if config is None or index is None:
         raise RuntimeError("dual_grpo needs the algorithm's config and the prompts' uids (index) from the trainer")
     settings = DualGRPOSettings.from_config(config.get("dual_grpo"))
+    shares = torch.tensor([*settings.rollout_shares()[:-1], 1.0], dtype=torch.float64)
     return dual_grpo_advantage(
         rewards=token_level_rewards.sum(-1),
         modes=rows.modes,
@@ -78,6 +83,10 @@ def dual_grpo(
         response_mask=response_mask,
         norm_by_std=bool(config.get("norm_adv_by_std_in_grpo", True)),
         deciding_position=rows.deciding_position,
+        gap_centering=settings.centering_at(rows.step),
+        choice_probs=rows.choice_probs,
+        # An invalid mode (-1) takes the last entry, which nothing divides by: it has no probability.
+        sampling_shares=shares[rows.modes],
         **advantage_options(settings),
     )
 
@@ -92,6 +101,7 @@ def advantage_options(settings: DualGRPOSettings) -> dict[str, Any]:
         "prefix_scope",
         "std_scope",
         "normalize_prefix_length",
-        "gap_centering",
+        "prob_floor",
+        "prefix_importance",
     )
     return {name: getattr(settings, name) for name in names}

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import torch
 
-from personadual.advantage import AdvantageTerms
-from personadual.estimator import RolloutRows
 from personadual.modes import INVALID_MODE, Modes
+
+if TYPE_CHECKING:  # `personadual plot` reads names from here and is to start without torch
+    import torch
+
+    from personadual.advantage import AdvantageTerms
+    from personadual.estimator import RolloutRows
 
 TRAIN = "dual_grpo"
 VALIDATION = "val-dual"
@@ -33,7 +37,6 @@ def training_metrics(
     rows: RolloutRows,
     terms: AdvantageTerms,
     rewards: torch.Tensor,
-    old_log_probs: torch.Tensor | None,
     data_sources: Sequence[str],
     modes: Modes,
     collapse_below: float,
@@ -41,8 +44,7 @@ def training_metrics(
     """Metrics of one batch, over all rows (``dual_grpo/...``) and per data source (``dual_grpo/<source>/...``).
 
     Args:
-        rewards: (B,) float. old_log_probs: (B, T) of the actor at the rollout's temperature, or None.
-        data_sources: (B,) names. Padding rows are left out of everything.
+        rewards: (B,) float. data_sources: (B,) names. Padding rows are left out of everything.
 
     Returns per scope, for each mode m: ``share_<m>``, ``reward_<m>``, ``win_<m>`` (share of groups in which m has the
     highest mean reward; ties count for none), ``prob_<m>`` (probability of the deciding token of m's prefix, over
@@ -51,7 +53,7 @@ def training_metrics(
     ``collapsed``: 1 if some mode's ``prob_`` is below ``collapse_below``; ``prompt_cache_hit``: share of the prompts'
     tokens that the engine's prefix cache served, where the engine says so.
     """
-    table = _row_table(rows, terms, rewards, old_log_probs, data_sources)
+    table = _row_table(rows, terms, rewards, data_sources)
     table = table[~rows.padding.numpy()]
     if table.empty:
         return {}
@@ -71,14 +73,8 @@ def _row_table(
     rows: RolloutRows,
     terms: AdvantageTerms,
     rewards: torch.Tensor,
-    old_log_probs: torch.Tensor | None,
     data_sources: Sequence[str],
 ) -> pd.DataFrame:
-    deciding = np.full(len(rewards), np.nan)
-    if old_log_probs is not None and rows.deciding_position < old_log_probs.shape[1]:
-        has_prefix = (rows.forced & (rows.prefix_lengths > rows.deciding_position)).numpy()
-        values = old_log_probs[:, rows.deciding_position].double().exp().numpy()
-        deciding = np.where(has_prefix, values, np.nan)
     return pd.DataFrame(
         {
             "mode": rows.modes.numpy(),
@@ -86,7 +82,7 @@ def _row_table(
             "intra": terms.intra.abs().numpy(),
             "inter": terms.inter.abs().numpy(),
             "group": terms.group_index.numpy(),
-            "prob": deciding,
+            "prob": rows.choice_probs.numpy(),
             "source": np.asarray(data_sources, dtype=object),
         }
     )

@@ -102,3 +102,19 @@ def adopt_prefix_log_probs(
     # Without the row lengths' bounds torch pads such a tensor to the length of all values together.
     shortest, longest = int(lengths.min()), int(lengths.max())
     return torch.nested.nested_tensor_from_jagged(values, offsets, min_seqlen=shortest, max_seqlen=longest)
+
+
+def choice_probs(
+    log_probs: torch.Tensor, prefix_lengths: torch.Tensor, forced: torch.Tensor, deciding_position: int
+) -> torch.Tensor:
+    """(B,) float64: the probability of each forced row's deciding token; NaN for a row that was not forced.
+
+    Args:
+        log_probs: (B, T) of the actor, at the rollout's temperature, given the tokens before.
+        prefix_lengths: (B,) int. forced: (B,) bool. deciding_position: column at which the modes' prefixes part.
+    """
+    nothing = torch.full((len(forced),), float("nan"), dtype=torch.float64)
+    if deciding_position >= log_probs.shape[1]:
+        return nothing
+    known = forced & (prefix_lengths > deciding_position)
+    return torch.where(known, log_probs[:, deciding_position].double().exp(), nothing)

@@ -10,13 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from personadual.advantage import CREDIT, PREFIX_SCOPE, STD_SCOPE
 from personadual.keys import check_known_keys
 from personadual.modes import DEFAULT_MODES, Modes
+from personadual.options import CREDIT, PREFIX_SCOPE, STD_SCOPE
 
 BLOCK = "algorithm.dual_grpo"
 
-_SHARES = ("gap_centering", "free_share", "collapse_below")  # numbers between 0 and 1
+_SHARES = (
+    "gap_centering",
+    "prob_floor",
+    "prefix_importance",
+    "free_share",
+    "collapse_below",
+)  # numbers between 0 and 1
 
 
 @dataclass(frozen=True)
@@ -41,20 +47,32 @@ class DualGRPOSettings:
     """Divide alpha by the number of prefix tokens it falls on."""
     gap_centering: float = 0.0
     """Part of each mode's mean inter term over the batch that is taken off it, 0 (the paper) to 1."""
+    gap_centering_steps: int = 0
+    """Steps over which gap_centering declines to 0; 0 keeps it for the whole run."""
+    prob_floor: float = 0.0
+    """A mode less probable than this is not pushed further down (and at more than 1 - this not further up); 0: off."""
+    prefix_importance: float = 0.0
+    """Power of (probability of a forced mode / its share of the rollouts) by which its prefix counts; 0: off."""
     mode_shares: Mapping[str, float] | None = None
     """Relative share of forced rollouts per mode name; null for equal shares."""
     free_share: float = 0.0
     """Share of a prompt's rollouts whose mode the model chooses itself; 1 forces none."""
     collapse_below: float = 0.05
     """dual_grpo/collapsed is 1 in a step whose prompts give some mode less than this probability on average."""
+    baseline: bool = False
+    """Another advantage estimator than ours is meant. Training does not read it; without it ``doctor`` warns of one."""
 
     def __post_init__(self) -> None:
         for name in ("intra_coef", "inter_coef", "prefix_weight", *_SHARES):
             _check_number(name, getattr(self, name), 1.0 if name in _SHARES else None)
-        if not isinstance(self.normalize_prefix_length, bool):
-            raise ValueError(
-                f"{BLOCK}.normalize_prefix_length must be true or false, found {self.normalize_prefix_length!r}"
-            )
+        for name in ("normalize_prefix_length", "baseline"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{BLOCK}.{name} must be true or false, found {getattr(self, name)!r}")
+        steps = self.gap_centering_steps
+        if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
+            raise ValueError(f"{BLOCK}.gap_centering_steps must be a whole number >= 0, found {steps!r}")
+        if self.prob_floor >= 0.5:
+            raise ValueError(f"{BLOCK}.prob_floor must be below 0.5, or no mode could win; found {self.prob_floor!r}")
         for name, known in (("credit", CREDIT), ("prefix_scope", PREFIX_SCOPE), ("std_scope", STD_SCOPE)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{BLOCK}.{name} must be one of {', '.join(known)}, found {getattr(self, name)!r}")
@@ -86,6 +104,12 @@ class DualGRPOSettings:
         check_known_keys(BLOCK, values, (field.name for field in fields(cls)))
         values["modes"] = Modes.from_config(values.get("modes"))
         return cls(**values)
+
+    def centering_at(self, step: int) -> float:
+        """``gap_centering`` in training step ``step`` (1-based): declining linearly over ``gap_centering_steps``."""
+        if not self.gap_centering_steps:
+            return self.gap_centering
+        return self.gap_centering * max(0.0, 1 - (step - 1) / self.gap_centering_steps)
 
     def rollout_shares(self) -> list[float]:
         """Share of a prompt's rollouts per mode, in order, and last the share of free ones; they add up to 1."""

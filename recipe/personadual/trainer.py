@@ -26,7 +26,7 @@ from personadual.advantage import dual_grpo_terms
 from personadual.estimator import ROLLOUT_ROWS, RolloutRows
 from personadual.metrics import training_metrics, validation_metrics
 from personadual.modes import INVALID_MODE, deciding_position, encode_prefixes
-from personadual.prefix import adopt_prefix_log_probs
+from personadual.prefix import adopt_prefix_log_probs, choice_probs
 from personadual.settings import DualGRPOSettings
 
 FORCED_SOURCE = "{source}:forced_{mode}"
@@ -93,8 +93,9 @@ class DualGRPOMixin(PPOTrainer):
 
     def _rollout_rows(self, batch: Any) -> RolloutRows:
         """Modes of the batch, in the order of ``batch.keys`` (verl pads and reorders rows before this)."""
-        extra = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
-        fields = [plain_entry(entry) for entry in extra["extra_fields"]]
+        wanted = ["extra_fields", "old_log_probs"]
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=wanted)
+        fields = [plain_entry(entry) for entry in data["extra_fields"]]
         entries = [entry.get(schema.ROLLOUT_FIELD) for entry in fields]
         padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
         for key, entry, is_padding in zip(batch.keys, entries, padding, strict=True):
@@ -112,21 +113,25 @@ class DualGRPOMixin(PPOTrainer):
                 )
         # A padding row carries the entry of the row it was copied from: it has no mode of its own.
         known = [None if is_padding else entry for entry, is_padding in zip(entries, padding, strict=True)]
+        prefix_lengths = torch.tensor([0 if e is None else int(e["prefix_len"]) for e in known])
+        forced = torch.tensor([e is not None and bool(e["forced"]) for e in known])
+        old = data["old_log_probs"].to_padded_tensor(padding=0.0)
         return RolloutRows(
             modes=torch.tensor([INVALID_MODE if e is None else int(e["mode"]) for e in known]),
-            prefix_lengths=torch.tensor([0 if e is None else int(e["prefix_len"]) for e in known]),
-            forced=torch.tensor([e is not None and bool(e["forced"]) for e in known]),
+            prefix_lengths=prefix_lengths,
+            forced=forced,
             padding=torch.tensor(padding),
             cached=torch.tensor([_cached_share(entry, tag) for entry, tag in zip(fields, batch.tags, strict=True)]),
             deciding_position=self.deciding_position,
+            choice_probs=choice_probs(old, prefix_lengths, forced, self.deciding_position),
+            step=self.global_steps,
         )
 
     def _mode_metrics(self, batch: Any, rows: RolloutRows) -> dict[str, float]:
         # What the estimator saw: with use_kl_in_reward that is the score less the KL penalty, else verl stores it once.
         seen = "token_level_rewards" if self.config.algorithm.use_kl_in_reward else "rm_scores"
-        fields = sorted({"uid", "rm_scores", seen, "data_source", "old_log_probs"})
+        fields = sorted({"uid", "rm_scores", seen, "data_source"})
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-        old = data["old_log_probs"].to_padded_tensor(padding=0.0)
         rewards = data["rm_scores"].to_padded_tensor(padding=0.0).sum(-1)
         terms = dual_grpo_terms(
             data[seen].to_padded_tensor(padding=0.0).sum(-1),
@@ -134,11 +139,11 @@ class DualGRPOMixin(PPOTrainer):
             [plain_entry(uid) for uid in data["uid"]],
             norm_by_std=bool(self.config.algorithm.get("norm_adv_by_std_in_grpo", True)),
             std_scope=self.dual_grpo.std_scope,
-            gap_centering=self.dual_grpo.gap_centering,
+            gap_centering=self.dual_grpo.centering_at(rows.step),
         )
         sources = [str(plain_entry(source)) for source in data["data_source"]]
         settings = self.dual_grpo
-        return training_metrics(rows, terms, rewards, old, sources, settings.modes, settings.collapse_below)
+        return training_metrics(rows, terms, rewards, sources, settings.modes, settings.collapse_below)
 
     def _val_metrics_update(
         self,

@@ -16,6 +16,8 @@ UIDS = ["b", "a", "b", "a", "b", "a", "pad1"]
 MODES = [0, 0, 1, 1, 0, -1, -1]
 LENGTHS = [1, 1, 2, 2, 1, 0, 0]
 REWARDS = [1.0, 0.0, 0.5, 1.0, 0.0, 0.25, 0.0]
+NAN = float("nan")
+PROBS = [0.97, 0.5, 0.02, 0.5, 0.97, NAN, NAN]
 
 
 def rollout_rows() -> RolloutRows:
@@ -26,6 +28,8 @@ def rollout_rows() -> RolloutRows:
         padding=torch.tensor([False] * 6 + [True]),
         cached=torch.full((7,), float("nan")),
         deciding_position=0,
+        choice_probs=torch.tensor(PROBS, dtype=torch.float64),
+        step=3,
     )
 
 
@@ -77,6 +81,17 @@ def through_verl(config, entry="ray_trainer"):
         (
             algorithm(prefix_scope="deciding", normalize_prefix_length=True),
             {"prefix_scope": "deciding", "normalize_prefix_length": True, "deciding_position": 0},
+        ),
+        # Step 3 of 4: half of the centring is left.
+        (algorithm(gap_centering=0.8, gap_centering_steps=4), {"gap_centering": 0.4}),
+        (algorithm(prob_floor=0.05), {"prob_floor": 0.05, "choice_probs": torch.tensor(PROBS)}),
+        (
+            algorithm(prefix_importance=1.0, mode_shares={"general": 3, "personalized": 1}),
+            {
+                "prefix_importance": 1.0,
+                "choice_probs": torch.tensor(PROBS),
+                "sampling_shares": torch.tensor([0.75, 0.75, 0.25, 0.25, 0.75, 1, 1]),
+            },
         ),
     ],
 )

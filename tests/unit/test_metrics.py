@@ -12,6 +12,7 @@ from personadual.advantage import dual_grpo_terms
 from personadual.estimator import RolloutRows
 from personadual.metrics import metric_label, training_metrics, validation_metrics
 from personadual.modes import DEFAULT_MODES, Mode, Modes
+from personadual.prefix import choice_probs
 
 LOG = math.log
 
@@ -22,18 +23,22 @@ def metrics_of(
     """``training_metrics`` of rows (source, group, mode, reward, probability of token 1, forced, padding)."""
     source, group, mode, reward, probability, forced, padding = zip(*rows, strict=True)
     rewards = torch.tensor(reward, dtype=torch.float32)
+    old = torch.full((len(rows), 4), LOG(0.5))
+    old[:, 1] = torch.tensor(probability).log()
+    lengths = torch.tensor([0 if index < 0 else 2 + index for index in mode])
+    was_forced = torch.tensor(forced) & with_log_probs
     state = RolloutRows(
         modes=torch.tensor(mode),
-        prefix_lengths=torch.tensor([0 if index < 0 else 2 + index for index in mode]),
+        prefix_lengths=lengths,
         forced=torch.tensor(forced),
         padding=torch.tensor(padding),
         cached=torch.full((len(rows),), float("nan")) if cached is None else torch.tensor(cached),
         deciding_position=deciding,
+        choice_probs=choice_probs(old, lengths, was_forced, deciding),
+        step=1,
     )
-    old = torch.full((len(rows), 4), LOG(0.5))
-    old[:, 1] = torch.tensor(probability).log()
     terms = dual_grpo_terms(rewards, state.modes, list(group), norm_by_std=norm_by_std)
-    return training_metrics(state, terms, rewards, old if with_log_probs else None, source, modes, collapse_below)
+    return training_metrics(state, terms, rewards, source, modes, collapse_below)
 
 
 # source, group, mode, reward, probability, forced, padding

@@ -71,7 +71,7 @@ def test_an_unknown_key_is_refused_by_name_with_the_nearest_known_one(key, sugge
 
 
 NUMBERS = ["intra_coef", "inter_coef", "prefix_weight"]
-SHARES = ["gap_centering", "free_share", "collapse_below"]
+SHARES = ["gap_centering", "prefix_importance", "free_share", "collapse_below"]
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,8 @@ SHARES = ["gap_centering", "free_share", "collapse_below"]
         *((key, value) for key in ("credit", "prefix_scope", "std_scope") for value in ("", "ALL", None, 1)),
         ("normalize_prefix_length", "sometimes"),
         ("normalize_prefix_length", None),
+        ("baseline", "yes"),
+        ("baseline", None),
         ("mode_shares", {"general": 1}),
         ("mode_shares", {"general": 1, "personalized": 1, "other": 1}),
         ("mode_shares", {"general": -1, "personalized": 2}),
