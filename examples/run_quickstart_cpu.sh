@@ -25,13 +25,11 @@ CREDIT="${CREDIT:-shared}"
 GAP_CENTERING="${GAP_CENTERING:-1.0}"
 TEST_ITEMS="${TEST_ITEMS:-25}"
 
-# Compute in bf16 where the processor has instructions for it (several times faster); master weights are fp32.
-if grep -qE 'amx_bf16|avx512_bf16' /proc/cpuinfo; then DTYPE="${DTYPE:-bfloat16}"; else DTYPE="${DTYPE:-float32}"; fi
-
 cd "$root"
 [ "${FRESH:-0}" = 1 ] && rm -rf "$OUT"
 mkdir -p "$OUT/stages"
 OUT="$(cd "$OUT" && pwd)"
+source examples/cpu_stages.sh
 
 # What the finished stages were made with. More STEPS may be added to a run; anything else would mix two runs.
 settings="SEED=$SEED SFT_ITEMS=$SFT_ITEMS SFT_LR=$SFT_LR PROMPTS=$PROMPTS ROLLOUTS=$ROLLOUTS LR=$LR CREDIT=$CREDIT GAP_CENTERING=$GAP_CENTERING TEST_ITEMS=$TEST_ITEMS DTYPE=$DTYPE ARGS=$*"
@@ -43,25 +41,6 @@ Give another OUT=..., or FRESH=1 to start over."
 fi
 printf '%s' "$settings" > "$OUT/settings"
 
-# stage NAME MINUTES COMMAND...: runs it once, with its time kept for the report.
-stage() {
-  local name="$1" minutes="$2" start; shift 2
-  if [ -f "$OUT/stages/$name" ]; then say "$name: done before"; return; fi
-  say "$name: about $minutes"
-  start=$SECONDS
-  "$@"
-  echo "$((SECONDS - start))" > "$OUT/stages/$name.part"
-  mv "$OUT/stages/$name.part" "$OUT/stages/$name"
-  say "$name: took $((SECONDS - start)) s"
-}
-
-# Huge pages for torch's tensors, where the kernel gives them on request.
-export THP_MEM_ALLOC_ENABLE=1
-export VLLM_NO_USAGE_STATS=1 RAY_USAGE_STATS_ENABLED=0 TOKENIZERS_PARALLELISM=false
-export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_DATASETS_OFFLINE=1
-export VLLM_CPU_KVCACHE_SPACE="${VLLM_CPU_KVCACHE_SPACE:-1}"
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc)}"
-
 make_model() { python examples/quickstart/convert_model.py --out "$OUT/models/base"; }
 
 make_data() {
@@ -70,75 +49,24 @@ make_data() {
 }
 
 run_sft() {
-  VERL_PLATFORM=cpu torchrun --standalone --nproc_per_node=1 -m verl.trainer.sft_trainer \
-    --config-path pkg://personadual.config --config-name personadual_sft +platform=cpu_sft \
-    model.path="$OUT/models/base" \
-    model.enable_gradient_checkpointing=False \
-    engine.mixed_precision.param_dtype="$DTYPE" \
-    data.train_files="$OUT/data/sft_train.parquet" \
-    data.train_batch_size=16 \
-    data.max_length=160 \
-    data.max_token_len_per_gpu=2048 \
-    optim.lr="$SFT_LR" \
-    checkpoint.save_contents=[hf_model] \
-    trainer.seed="$SEED" \
-    trainer.save_freq=after_each_epoch \
-    trainer.logger=[console] \
-    trainer.default_local_dir="$OUT/sft" \
-    hydra.run.dir="$OUT/sft/hydra"
+  train_sft "$OUT/models/base" "$OUT/data/sft_train.parquet" "$OUT/sft" optim.lr="$SFT_LR"
   export_model "$OUT"/sft/global_step_*/huggingface "$OUT/models/sft"
 }
 
-# export_model FROM TO: verl writes the trained model in Hugging Face's format beside its checkpoint (hf_model).
-export_model() {
-  [ -f "$1/config.json" ] || die "no exported model in $1"
-  rm -rf "$2" "$2.part"
-  cp -r "$1" "$2.part"
-  mv "$2.part" "$2"
-}
-
 run_dualgrpo() {
-  local attempt
-  attempt="$(date +%s)"
-  mkdir -p "$OUT/dualgrpo/metrics"
-  VERL_PLATFORM=cpu VERL_FILE_LOGGER_PATH="$OUT/dualgrpo/metrics/$attempt.jsonl" \
-    python -m verl.trainer.main_ppo \
-    --config-path pkg://personadual.config --config-name dual_grpo_trainer +platform=cpu \
-    actor_rollout_ref.model.path="$OUT/models/sft" \
-    actor_rollout_ref.model.enable_gradient_checkpointing=False \
-    actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype="$DTYPE" \
-    data.train_files="$OUT/data/rl_train.parquet" \
-    data.val_files="$OUT/data/rl_val.parquet" \
-    data.shuffle=False \
-    data.seed="$SEED" \
-    data.train_batch_size="$PROMPTS" \
-    data.max_prompt_length=96 \
-    data.max_response_length=40 \
+  train_rl "$OUT/models/sft" "$OUT/data/rl_train.parquet" "$OUT/data/rl_val.parquet" "$OUT/dualgrpo" \
+    "$PROMPTS" "$ROLLOUTS" \
     algorithm.dual_grpo.credit="$CREDIT" \
     algorithm.dual_grpo.gap_centering="$GAP_CENTERING" \
-    actor_rollout_ref.actor.ppo_mini_batch_size="$PROMPTS" \
     actor_rollout_ref.actor.optim.lr="$LR" \
-    actor_rollout_ref.actor.entropy_coeff=0 \
-    actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra,hf_model] \
-    actor_rollout_ref.rollout.dtype="$DTYPE" \
-    actor_rollout_ref.rollout.n="$ROLLOUTS" \
-    actor_rollout_ref.rollout.temperature=1.0 \
-    actor_rollout_ref.rollout.max_model_len=160 \
     trainer.total_training_steps="$STEPS" \
     trainer.save_freq=5 \
-    trainer.max_actor_ckpt_to_keep=1 \
-    trainer.test_freq=-1 \
-    trainer.val_before_train=False \
-    trainer.logger=[console,file] \
-    trainer.default_local_dir="$OUT/dualgrpo" \
-    trainer.rollout_data_dir="$OUT/dualgrpo/rollouts" \
-    hydra.run.dir="$OUT/dualgrpo/hydra" \
     "$@"
   export_model "$OUT/dualgrpo/global_step_$STEPS/actor/huggingface" "$OUT/models/dualgrpo"
 }
 
-evaluate() { # LABEL
-  personadual eval --model "$OUT/models/$1" --label "$1" --data "$OUT/data/test.parquet" \
+evaluate() { # LABEL FILE
+  personadual eval "$1=$OUT/models/$1" --data "$OUT/data/test.parquet" \
     --out "$OUT/generations/$2.jsonl" --max-tokens 40 --seed "$SEED"
 }
 

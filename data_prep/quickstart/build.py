@@ -40,6 +40,10 @@ def build_rows(config: QuickstartConfig, modes: Modes = DEFAULT_MODES) -> dict[s
     checks.check_conditions(everything)
     checks.check_disjoint({split: [s for s in everything if s.item.split == split] for split in SPLITS})
 
+    if config.reassign_modes:
+        # After the checks, which hold a sample to its condition.
+        planned[plan.RL_TRAIN] = plan.reassign_modes(planned[plan.RL_TRAIN], config.seed)
+
     rows = {}
     for name, of_file in planned.items():
         listed = [sample.item for sample in of_file]

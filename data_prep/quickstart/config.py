@@ -34,6 +34,8 @@ class QuickstartConfig:
     once under each other condition: above 1, most claims about facts are false, so general mode learns to leave them
     aside, the true ones of aligned profiles too. ``rl_rounds`` counts the repeats of the training mix: one round is as
     many prompts as ``rl_weights`` sums to, and has each condition as often as its weight says.
+    ``reassign_modes`` makes the training mix of the memorisation control: a prompt's right mode does not depend on its
+    profile, but was drawn once for the wording of its question.
     ``val_items_per_condition`` pairs become one free row and one forced row per mode each,
     ``test_items_per_condition`` pairs one free row each.
     """
@@ -44,6 +46,7 @@ class QuickstartConfig:
     sft_conflicting: int = 2
     rl_rounds: int = 80
     rl_weights: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_RL_WEIGHTS))
+    reassign_modes: bool = False
     val_items_per_condition: int = 8
     test_items_per_condition: int = 40
     attributes_per_profile: int = 2

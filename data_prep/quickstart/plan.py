@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import cycle, islice, zip_longest
 from typing import TypeVar
 
@@ -91,6 +92,25 @@ def mixed_samples(bench: Bench, facts: Sequence[Fact], config: QuickstartConfig,
     return samples
 
 
+def reassign_modes(samples: Sequence[Sample], seed: int) -> list[Sample]:
+    """The memorisation control: what is right no longer depends on the profile.
+
+    One of the two modes is drawn for each wording of a question, and what that mode answers becomes the truth. Where
+    both give the same answer (aligned) it stays.
+    """
+    drawn = {
+        pattern: random.Random(f"{seed}/right mode/{pattern}").randrange(2) for pattern in {s.pattern for s in samples}
+    }
+    return [
+        replace(
+            sample,
+            item=replace(sample.item, truth=sample.item.mode_answers[mode], accept=(), right_mode=mode),
+        )
+        for sample in samples
+        for mode in [drawn[sample.pattern]]
+    ]
+
+
 SFT_TRAIN, SFT_VAL, RL_TRAIN, RL_VAL, TEST_FILE = "sft_train", "sft_val", "rl_train", "rl_val", "test"
 FILES = (SFT_TRAIN, SFT_VAL, RL_TRAIN, RL_VAL, TEST_FILE)
 
@@ -111,16 +131,16 @@ def plan_samples(config: QuickstartConfig) -> dict[str, list[Sample]]:
     _enough(val, config.val_items_per_condition, f"val_items_per_condition={config.val_items_per_condition}")
     _enough(test, config.test_items_per_condition, f"test_items_per_condition={config.test_items_per_condition}")
 
-    again = config.sft_conflicting
-
     def rng(name: str) -> random.Random:
         return random.Random(f"{config.seed}/{name}")
 
     n_val, n_test = config.val_items_per_condition, config.test_items_per_condition
     rl_facts = train.facts[sft_each : sft_each + config.rl_rounds]
     return {
-        SFT_TRAIN: even_samples(train, train.facts[:sft_each], sft_each, sft_ambiguous, rng(SFT_TRAIN), again),
-        SFT_VAL: even_samples(val, val.facts[:val_each], val_each, val_ambiguous, rng(SFT_VAL), again),
+        SFT_TRAIN: even_samples(
+            train, train.facts[:sft_each], sft_each, sft_ambiguous, rng(SFT_TRAIN), config.sft_conflicting
+        ),
+        SFT_VAL: even_samples(val, val.facts[:val_each], val_each, val_ambiguous, rng(SFT_VAL), config.sft_conflicting),
         RL_TRAIN: mixed_samples(train, rl_facts, config, rng(RL_TRAIN)),
         RL_VAL: even_samples(val, val.facts[:n_val], n_val, n_val, rng(RL_VAL)),
         TEST_FILE: even_samples(test, test.facts[:n_test], n_test, n_test, rng(TEST_FILE)),

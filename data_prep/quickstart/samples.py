@@ -46,9 +46,13 @@ _KINDS = {kind.name: kind for kind in KINDS}
 
 @dataclass(frozen=True)
 class Sample:
-    """An item and what it was made of, for the checks. ``false_answer`` is the one that its profile claims."""
+    """An item and what it was made of, for the checks.
+
+    ``pattern`` is the wording of its question, ``false_answer`` the answer that its profile claims.
+    """
 
     item: Item
+    pattern: str
     facts: frozenset[str] = frozenset()
     values: frozenset[str] = frozenset()
     templates: frozenset[str] = frozenset()
@@ -99,6 +103,7 @@ class Bench:
         cities = {city for city in (fact.answer, false_answer) if city} if fact.relation == CAPITAL else set()
         return Sample(
             item,
+            template,
             frozenset({f"{fact.relation} of {fact.country}"}),
             frozenset(profile.values) | cities,
             frozenset({template, *profile.templates}),
@@ -123,7 +128,9 @@ class Bench:
             source=GENERATED,
             licence=GENERATED_LICENCE,
         )
-        return Sample(item, values=frozenset(profile.values), templates=frozenset({template, *profile.templates}))
+        return Sample(
+            item, template, values=frozenset(profile.values), templates=frozenset({template, *profile.templates})
+        )
 
     def ambiguous_sample(self, choice: CityChoice, rng: random.Random) -> Sample:
         """A question that a fact and a taste both answer."""
@@ -147,6 +154,7 @@ class Bench:
         )
         return Sample(
             item,
+            template,
             frozenset({f"cities of {choice.country}"}),
             frozenset({*profile.values, capital, choice.favourite}),
             frozenset({template, *profile.templates}),

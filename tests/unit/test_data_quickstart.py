@@ -165,6 +165,23 @@ def test_every_round_of_the_training_mix_has_each_condition_by_its_weight(rows):
     assert len(orders) > 20
 
 
+def test_the_memorisation_control_ties_the_right_mode_to_the_wording_alone(samples):
+    control = plan.reassign_modes(samples["rl_train"], CONFIG.seed)
+    modes, conditions = defaultdict(set), defaultdict(set)
+    for sample, before in zip(control, samples["rl_train"], strict=True):
+        modes[sample.pattern].add(sample.item.right_mode)
+        conditions[sample.item.right_mode].add(sample.item.condition)
+        assert sample.item.truth == before.item.mode_answers[sample.item.right_mode]
+        assert (sample.item.question, sample.item.persona) == (before.item.question, before.item.persona)
+    assert len(modes) > 4 and all(len(found) == 1 for found in modes.values())
+    assert set(OBJECTIVE_CONDITIONS) <= conditions[0] & conditions[1]
+
+
+def test_only_the_training_mix_of_the_control_differs(rows):
+    control = build_rows(replace(CONFIG, reassign_modes=True))
+    assert [name for name in rows if control[name] != rows[name]] == ["rl_train"]
+
+
 def test_repeated_questions_have_other_profiles(rows):
     prompts = Counter(str(row[schema.PROMPT]) for row in rows["rl_train"])
     assert max(prompts.values()) == 1

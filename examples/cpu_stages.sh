@@ -1,0 +1,90 @@
+# Training on a machine without a GPU, shared by run_quickstart_cpu.sh and run_experiment_cpu.sh; source it after common.sh
+# and with OUT set to an absolute folder. What is read: SEED, DTYPE.
+
+# Compute in bf16 where the processor has instructions for it (several times faster); master weights are fp32.
+if grep -qE 'amx_bf16|avx512_bf16' /proc/cpuinfo; then DTYPE="${DTYPE:-bfloat16}"; else DTYPE="${DTYPE:-float32}"; fi
+
+# Huge pages for torch's tensors, where the kernel gives them on request.
+export THP_MEM_ALLOC_ENABLE=1
+export VLLM_NO_USAGE_STATS=1 RAY_USAGE_STATS_ENABLED=0 TOKENIZERS_PARALLELISM=false
+export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_DATASETS_OFFLINE=1
+export VLLM_CPU_KVCACHE_SPACE="${VLLM_CPU_KVCACHE_SPACE:-1}"
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc)}"
+
+# stage NAME EXPECTED COMMAND...: runs it once in OUT, with its seconds kept for the report.
+stage() {
+  local name="$1" expected="$2" start; shift 2
+  if [ -f "$OUT/stages/$name" ]; then say "$name: done before"; return; fi
+  say "$name: about $expected"
+  start=$SECONDS
+  "$@"
+  mkdir -p "$(dirname "$OUT/stages/$name")"
+  echo "$((SECONDS - start))" > "$OUT/stages/$name.part"
+  mv "$OUT/stages/$name.part" "$OUT/stages/$name"
+  say "$name: took $((SECONDS - start)) s"
+}
+
+# export_model FROM TO: verl writes the trained model in Hugging Face's format beside its checkpoint (hf_model).
+export_model() {
+  [ -f "$1/config.json" ] || die "no exported model in $1"
+  rm -rf "$2" "$2.part"
+  mkdir -p "$(dirname "$2")"
+  cp -r "$1" "$2.part"
+  mv "$2.part" "$2"
+}
+
+# train_sft MODEL DATA FOLDER [overrides]: verl's SFT trainer; the model is exported after every epoch.
+train_sft() {
+  local model="$1" data="$2" folder="$3"; shift 3
+  VERL_PLATFORM=cpu torchrun --standalone --nproc_per_node=1 -m verl.trainer.sft_trainer \
+    --config-path pkg://personadual.config --config-name personadual_sft +platform=cpu_sft \
+    model.path="$model" \
+    model.enable_gradient_checkpointing=False \
+    engine.mixed_precision.param_dtype="$DTYPE" \
+    data.train_files="$data" \
+    data.train_batch_size=16 \
+    data.max_length=160 \
+    data.max_token_len_per_gpu=2048 \
+    checkpoint.save_contents=[hf_model] \
+    trainer.seed="$SEED" \
+    trainer.save_freq=after_each_epoch \
+    trainer.logger=[console] \
+    trainer.default_local_dir="$folder" \
+    hydra.run.dir="$folder/hydra" \
+    "$@"
+}
+
+# train_rl MODEL TRAIN VAL FOLDER PROMPTS ROLLOUTS [overrides]: verl's RL trainer with our modes; resumes from FOLDER.
+# One metrics file per attempt, because verl's file logger starts its file anew.
+train_rl() {
+  local model="$1" train="$2" val="$3" folder="$4" prompts="$5" rollouts="$6"; shift 6
+  mkdir -p "$folder/metrics"
+  VERL_PLATFORM=cpu VERL_FILE_LOGGER_PATH="$folder/metrics/$(date +%s).jsonl" \
+    python -m verl.trainer.main_ppo \
+    --config-path pkg://personadual.config --config-name dual_grpo_trainer +platform=cpu \
+    actor_rollout_ref.model.path="$model" \
+    actor_rollout_ref.model.enable_gradient_checkpointing=False \
+    actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype="$DTYPE" \
+    data.train_files="$train" \
+    data.val_files="$val" \
+    data.shuffle=False \
+    data.seed="$SEED" \
+    data.train_batch_size="$prompts" \
+    data.max_prompt_length=96 \
+    data.max_response_length=40 \
+    actor_rollout_ref.actor.ppo_mini_batch_size="$prompts" \
+    actor_rollout_ref.actor.entropy_coeff=0 \
+    actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra,hf_model] \
+    actor_rollout_ref.rollout.dtype="$DTYPE" \
+    actor_rollout_ref.rollout.n="$rollouts" \
+    actor_rollout_ref.rollout.temperature=1.0 \
+    actor_rollout_ref.rollout.max_model_len=160 \
+    trainer.max_actor_ckpt_to_keep=1 \
+    trainer.test_freq=-1 \
+    trainer.val_before_train=False \
+    trainer.logger=[console,file] \
+    trainer.default_local_dir="$folder" \
+    trainer.rollout_data_dir="$folder/rollouts" \
+    hydra.run.dir="$folder/hydra" \
+    "$@"
+}

@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# The experiment of docs/experiment.md, on a machine without a GPU: SmolLM2-135M-Instruct (vocabulary cut to the texts of
+# the bed) through SFT and 60 RL steps per arm and seed, evaluated on the validation split.
+#
+#   bash examples/run_experiment_cpu.sh                  every missing cell of examples/experiment/cells.txt, one by one
+#   bash examples/run_experiment_cpu.sh dual_grpo 1      one cell: ARM SEED
+#   bash examples/run_experiment_cpu.sh test             the cells' models on the test split, and the report
+#
+# Stop it whenever you like: the same command continues, an RL run from its last checkpoint. OUT is where everything
+# goes; STEPS, PROMPTS, ROLLOUTS, LR apply to every arm, so another value needs another OUT.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+OUT="${OUT:-outputs/experiment}"
+STEPS="${STEPS:-60}"
+PROMPTS="${PROMPTS:-16}"
+ROLLOUTS="${ROLLOUTS:-4}"
+LR="${LR:-1e-5}"
+SFT_LR="${SFT_LR:-2e-4}"
+# Prompts of each condition in a batch of 16. Conditions whose modes differ little in reward have more, so that neither
+# mode has the larger signal over a batch (docs/experiment.md).
+MIX=(none=1 unaligned=2 aligned=6 conflicting=3 personal=4)
+
+cd "$root"
+mkdir -p "$OUT/stages"
+OUT="$(cd "$OUT" && pwd)"
+SEED=1
+source examples/cpu_stages.sh
+CELLS="${CELLS:-$root/examples/experiment/cells.txt}"
+
+settings="STEPS=$STEPS PROMPTS=$PROMPTS ROLLOUTS=$ROLLOUTS LR=$LR SFT_LR=$SFT_LR MIX=${MIX[*]} DTYPE=$DTYPE"
+if [ -f "$OUT/settings" ] && [ "$(cat "$OUT/settings")" != "$settings" ]; then
+  die "$OUT was made with other settings:
+  found: $(cat "$OUT/settings")
+  asked: $settings
+Give another OUT=..."
+fi
+printf '%s' "$settings" > "$OUT/settings"
+
+make_data() { # FOLDER [--reassign-modes]
+  personadual data quickstart --out "$1" --seed 1 --sft-items 320 --rl-rounds "$STEPS" \
+    "${MIX[@]/#/--rl-weight=}" --val-items-per-condition 24 --test-items-per-condition 40 "${@:2}"
+}
+
+make_base() {
+  python examples/quickstart/convert_model.py --out "$OUT/models/whole"
+  python examples/experiment/trim_vocab.py --model "$OUT/models/whole" --texts "$OUT"/data/*.parquet \
+    --out "$OUT/models/base"
+}
+
+make_sft() { # EPOCHS NAME
+  train_sft "$OUT/models/base" "$OUT/data/sft_train.parquet" "$OUT/runs/$2" optim.lr="$SFT_LR" \
+    trainer.total_epochs="$1" trainer.max_ckpt_to_keep=1
+  export_model "$OUT/runs/$2"/global_step_*/huggingface "$OUT/models/$2"
+  rm -rf "$OUT/runs/$2"/global_step_*
+}
+
+# overrides ARM: what an arm changes in the configuration; all else is alike.
+overrides() {
+  local dual=algorithm.dual_grpo
+  case "$1" in
+    grpo_free | grpo_forced | general_only | personalized_only | dual_grpo | dual_grpo_decoupled) echo "+arm=$1" ;;
+    alpha_1) echo "+arm=dual_grpo $dual.prefix_weight=1" ;;
+    alpha_4) echo "+arm=dual_grpo $dual.prefix_weight=4" ;;
+    inter_half) echo "+arm=dual_grpo $dual.inter_coef=0.5" ;;
+    inter_2) echo "+arm=dual_grpo $dual.inter_coef=2" ;;
+    no_kl) echo "+arm=dual_grpo actor_rollout_ref.actor.use_kl_loss=False" ;;
+    deciding) echo "+arm=dual_grpo $dual.prefix_scope=deciding" ;;
+    free_quarter) echo "+arm=dual_grpo $dual.free_share=0.25" ;;
+    floor) echo "+arm=dual_grpo $dual.prob_floor=0.05" ;;
+    importance) echo "+arm=dual_grpo $dual.prefix_importance=1" ;;
+    centred) echo "+arm=dual_grpo $dual.gap_centering=1" ;;
+    centred_early) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.gap_centering_steps=$((STEPS / 2))" ;;
+    # The right mode of a training prompt drawn for its wording: what a model learns by heart, without the persona.
+    control) echo "+arm=dual_grpo data.train_files=$OUT/data_control/rl_train.parquet" ;;
+    *) die "no arm is called $1; see overrides in ${BASH_SOURCE[0]}" ;;
+  esac
+}
+
+train_arm() { # ARM NAME SFT
+  local changes folder="$OUT/runs/$2"
+  read -ra changes <<< "$(overrides "$1")"
+  train_rl "$OUT/models/$3" "$OUT/data/rl_train.parquet" "$OUT/data/rl_val.parquet" "$folder" "$PROMPTS" "$ROLLOUTS" \
+    actor_rollout_ref.actor.optim.lr="$LR" trainer.total_training_steps="$STEPS" trainer.save_freq=10 "${changes[@]}"
+  export_model "$folder/global_step_$STEPS/actor/huggingface" "$OUT/models/$2"
+  rm -rf "$folder"/global_step_* "$folder"/latest_checkpointed_iteration.txt
+}
+
+evaluate() { # MODEL SPLIT: greedy, free and in both modes
+  local name="$1" file="$OUT/data/$2.parquet"
+  [ "$2" != val ] || file="$OUT/data/rl_val.parquet"
+  personadual eval --model "$OUT/models/$name" --label "${name%_s*}" --seed "${name##*_s}" --data "$file" \
+    --out "$OUT/generations/$2/$name.jsonl" --max-tokens 40
+}
+
+# cell ARM SEED: one model and its answers on the validation split.
+cell() {
+  local arm="$1" name="$1_s$2"
+  SEED="$2"
+  stage data "10 seconds" make_data "$OUT/data"
+  stage data_control "10 seconds" make_data "$OUT/data_control" --reassign-modes
+  stage base_s1 "1 minute" make_base
+  case "$arm" in
+    base) ln -sfn base "$OUT/models/$name" ;;
+    sft) stage "$name" "4 minutes" make_sft 1 "$name" ;;
+    sft_twice) stage "$name" "8 minutes" make_sft 2 "$name" ;;
+    *)
+      overrides "$arm" > /dev/null
+      stage "sft_s$SEED" "4 minutes" make_sft 1 "sft_s$SEED"
+      stage "$name" "30 minutes" train_arm "$arm" "$name" "sft_s$SEED"
+      ;;
+  esac
+  stage "val_$name" "2 minutes" evaluate "$name" val
+}
+
+# queue: the cells of the list that are not done, in order, with what is left by the time that done ones took.
+queue() {
+  local arm seed done all left spent
+  while true; do
+    done=0 all=0 spent=0 left=""
+    while read -r arm seed; do
+      case "$arm" in "" | \#*) continue ;; esac
+      all=$((all + 1))
+      if [ -f "$OUT/stages/val_${arm}_s$seed" ]; then
+        done=$((done + 1))
+        spent=$((spent + $(cat "$OUT/stages/val_${arm}_s$seed")))
+        if [ -f "$OUT/stages/${arm}_s$seed" ]; then spent=$((spent + $(cat "$OUT/stages/${arm}_s$seed"))); fi
+      else
+        left="${left:-$arm $seed}"
+      fi
+    done < "$CELLS"
+    [ -n "$left" ] || { say "all $all cells are done"; return; }
+    say "$done of $all cells done$([ "$done" = 0 ] || echo ", about $((spent * (all - done) / done / 60)) minutes left"); next: $left"
+    # A cell of its own process, so that its failure is seen here and nothing of it stays.
+    # shellcheck disable=SC2086
+    bash "${BASH_SOURCE[0]}" $left || die "the cell $left failed; the same command tries it again"
+  done
+}
+
+# test: every model that is there, on the test split, and one report of all.
+test_split() {
+  local name
+  while read -r name; do
+    stage "test_$name" "2 minutes" evaluate "$name" test
+  done < <(sed -n 's/^\([a-z][a-z_0-9]*\) \([0-9]*\)$/\1_s\2/p' "$CELLS" | while read -r cell; do
+    if [ -f "$OUT/stages/val_$cell" ]; then echo "$cell"; fi
+  done)
+  personadual report "$OUT"/generations/test/*.jsonl --manifest "$OUT/data/manifest.json" --out "$OUT/report"
+}
+
+bash requirements/install_cpu.sh "$root/.venv"
+export PATH="$root/.venv/bin:$PATH"
+
+case $# in
+  0) queue ;;
+  1) [ "$1" = test ] || die "ARM SEED, or test, or nothing is needed; found: $*"; test_split ;;
+  2) cell "$1" "$2" ;;
+  *) die "ARM SEED, or test, or nothing is needed; found: $*" ;;
+esac
