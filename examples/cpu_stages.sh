@@ -9,6 +9,8 @@ export THP_MEM_ALLOC_ENABLE=1
 export VLLM_NO_USAGE_STATS=1 RAY_USAGE_STATS_ENABLED=0 TOKENIZERS_PARALLELISM=false
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_DATASETS_OFFLINE=1
 export VLLM_CPU_KVCACHE_SPACE="${VLLM_CPU_KVCACHE_SPACE:-1}"
+# Ray gives its workers the lowest priority but four; any other program would then hold every step up.
+export RAY_worker_niceness="${RAY_worker_niceness:-0}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc)}"
 
 # stage NAME EXPECTED COMMAND...: runs it once in OUT, with its seconds kept for the report.

@@ -24,6 +24,8 @@ CPU_ENVIRONMENT = {
     "TRANSFORMERS_OFFLINE": "1",
     "HF_DATASETS_OFFLINE": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray runs its workers at the lowest priority but four; any other program would then hold every step up.
+    "RAY_worker_niceness": "0",
     "VLLM_NO_USAGE_STATS": "1",
     "HYDRA_FULL_ERROR": "1",
 }
