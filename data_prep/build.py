@@ -20,6 +20,7 @@ from personadual.data_prep import readers, sources
 from personadual.data_prep.attach import PersonaPool, check_pool
 from personadual.data_prep.build_config import RIGHT, BuildConfig, Input, Personas
 from personadual.data_prep.chunks import Chunk
+from personadual.data_prep.columns import SPLITS, TEST
 from personadual.data_prep.engine import LOCAL, map_chunks, started
 from personadual.data_prep.hygiene import Hygiene
 from personadual.data_prep.manifest import MANIFEST
@@ -40,7 +41,14 @@ from personadual.data_prep.pipeline.spool import Spool
 from personadual.data_prep.pipeline.staging import check_replaceable, publish, staging
 from personadual.data_prep.pipeline.summary import manifest_of
 from personadual.data_prep.record import Rejected
-from personadual.data_prep.sources.base import About, ChecksColumns, OwnRows, PersonaSource, QuestionSource
+from personadual.data_prep.sources.base import (
+    About,
+    ChecksColumns,
+    OwnRows,
+    PersonaSource,
+    QuestionSource,
+    ReadsBeside,
+)
 from personadual.modes import Modes
 
 CHUNK_ROWS = 1024
@@ -80,8 +88,9 @@ def build(
 def file_names(config: BuildConfig) -> list[str]:
     """The parquet files that the build can write; one without any row is left out."""
     sft = SFT_FILES if config.sft else {}
-    rl = RL_FILES if config.rl else {"test": RL_FILES["test"]}
-    return [*sft.values(), *rl.values()]
+    rl = RL_FILES if config.rl else {TEST: RL_FILES[TEST]}
+    filled = [split for split, share in zip(SPLITS, config.splits.shares, strict=True) if share > 0]
+    return [name for names in (sft, rl) for split, name in names.items() if split in filled]
 
 
 @dataclass
@@ -103,7 +112,8 @@ class _Build:
         self.modes = Modes.from_config(self.config.modes)
         self.hygiene = Hygiene(self.modes, self.config.hygiene)
         self.sources: list[QuestionSource] = [
-            sources.question_source(entry.name, entry.mapping, self.modes) for entry in self.config.sources
+            sources.question_source(entry.name, entry.mapping, self.modes, entry.settings)
+            for entry in self.config.sources
         ]
         self.persona_source = self._persona_source()
         self.log = RejectLog(self.folder / REJECTS, self.strict)
@@ -214,7 +224,9 @@ def raw_chunks(entry: Input | Personas, source: QuestionSource | PersonaSource) 
         ValueError: there is no input, or as ``readers.raw_chunks``.
     """
     if entry.input is not None:
-        chunks = readers.raw_chunks(entry.input, CHUNK_ROWS, split=entry.split, config=entry.config, allow_hub=True)
+        read = source.look_beside(entry.input, entry.split) if isinstance(source, ReadsBeside) else entry.input
+        split = entry.split if read == entry.input else None
+        chunks = readers.raw_chunks(read, CHUNK_ROWS, split=split, config=entry.config, allow_hub=True)
         return _checked(chunks, source) if isinstance(source, ChecksColumns) else chunks
     about = source.about
     if isinstance(source, OwnRows):

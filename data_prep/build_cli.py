@@ -12,14 +12,18 @@ import yaml
 from personadual.data_prep import sources
 from personadual.data_prep.build import build, file_names
 from personadual.data_prep.build_config import PRESETS, BuildConfig, preset
-from personadual.data_prep.columns import SPLITS
+from personadual.data_prep.columns import SPLITS, TEST, TRAIN, VAL
 from personadual.data_prep.config_reading import read, read_yaml
 from personadual.data_prep.engine import ENGINES, LOCAL, default_workers
 from personadual.data_prep.pipeline.summary import table
 
+EVAL = "eval"
+
 _EPILOG = """\
 one source without a yaml file:
   personadual data build --source alignx --input alignx.jsonl --task rl --out DIR
+a set to evaluate on, every question of it:
+  personadual data build --source medqa --input medqa.jsonl --task eval --personas persona.jsonl --out DIR
 several, or anything beyond the defaults:
   personadual data build --preset paper --dry-run > build.yaml    (then edit)
   personadual data build --config build.yaml --out DIR
@@ -40,9 +44,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[NAME=]FILE",
         help="file, folder or hub id of --source; with --config or --preset NAME=FILE takes the place of a source's",
     )
+    parser.add_argument(
+        "--local",
+        type=Path,
+        metavar="DIR",
+        help="of --config or --preset only the sources with a file or folder of their name in DIR, read from there",
+    )
     parser.add_argument("--mapping", type=Path, metavar="FILE.yaml", help="columns of --source generic")
-    parser.add_argument("--task", choices=("sft", "rl"), help="what --source is built for")
-    parser.add_argument("--personas", metavar="FILE", help="PersonaHub file: half of --source's questions get one")
+    parser.add_argument("--task", choices=("sft", "rl", EVAL), help="what --source is built for")
+    parser.add_argument(
+        "--personas",
+        metavar="FILE",
+        help="PersonaHub file: half of --source's questions get one; --task eval asks each with one and without",
+    )
     parser.add_argument("--seed", type=int, help="seed of everything that is drawn (1)")
     parser.add_argument("--out", type=Path, help="folder for the parquet files, manifest.json and rejects.jsonl")
     parser.add_argument("--answers", type=Path, help="cache of the served model's answers (OUT-answers.jsonl)")
@@ -83,6 +97,8 @@ def run(args: argparse.Namespace) -> int:
         f"{name} ({about['licence']})" for name, about in manifest["sources"].items() if not about["redistributable"]
     ]
     print(f"written to {args.out} (seed {config.seed}; see manifest.json)")
+    if secret := [name for name, about in manifest["sources"].items() if about["private"]]:
+        print(f"show no row of these in plain text, as their authors ask: {', '.join(secret)}")
     if held:
         print(f"look at the licence before handing these files on: {', '.join(held)}")
     return 0
@@ -99,8 +115,10 @@ def config_of(args: argparse.Namespace) -> BuildConfig:
             if getattr(args, name) is not None:
                 raise ValueError(f"--{name} goes with --source; in a yaml file it has a key of its own")
         content = dict(read_yaml(args.config) if args.config else preset(args.preset))
-        content = _with_inputs(content, args.input)
+        content = _with_inputs(content, [*_inputs_in(args.local, content), *args.input])
     else:
+        if args.local is not None:
+            raise ValueError("--local goes with --config or --preset; --source has --input")
         content = _of_one_source(args)
     if args.seed is not None:
         content["seed"] = args.seed
@@ -109,16 +127,53 @@ def config_of(args: argparse.Namespace) -> BuildConfig:
 
 def _of_one_source(args: argparse.Namespace) -> dict[str, Any]:
     if args.task is None:
-        raise ValueError("--task: sft or rl is needed with --source")
+        raise ValueError(f"--task: sft, rl or {EVAL} is needed with --source")
     if len(args.input) > 1:
         raise ValueError("--input: one file, folder or hub id goes with --source; name several in a yaml file")
     source: dict[str, Any] = {"name": args.source, "input": args.input[0] if args.input else None}
     if args.mapping is not None:
         source["mapping"] = read_yaml(args.mapping)
-    content: dict[str, Any] = {"sources": [source], args.task: {}}
+    content: dict[str, Any] = {"sources": [source], "rl" if args.task == EVAL else args.task: {}}
     if args.personas is not None:
         content["personas"] = {"input": args.personas}
-    return content
+    return to_evaluate(content) if args.task == EVAL else content
+
+
+def to_evaluate(content: dict[str, Any]) -> dict[str, Any]:
+    """``content`` with every question in the test split and under every condition that has a share.
+
+    An input that is the source's own id on the hub is read there from its test split.
+    """
+    for entry in content["sources"]:
+        if entry["name"] != sources.GENERIC:
+            about = sources.question_source(entry["name"]).about
+            if entry.get("input") == about.hub_id and not Path(entry["input"] or "").exists():
+                entry.setdefault("split", about.test_split)
+                entry.setdefault("config", about.hub_config)
+    if content.get("personas"):
+        content["personas"]["every_condition_in"] = [TEST]
+    return {**content, "splits": {TRAIN: 0.0, VAL: 0.0, TEST: 1.0}}
+
+
+def _inputs_in(folder: Path | None, content: dict[str, Any]) -> list[str]:
+    """NAME=PATH for each source that ``folder`` has, and ``content`` without the others; nothing where it is None.
+
+    A file or folder is a source's if its name up to the first dot is the source's.
+    """
+    if folder is None:
+        return []
+    if not folder.is_dir():
+        raise ValueError(f"--local {folder}: a folder is needed")
+    names = [entry["name"] for entry in content["sources"]]
+    personas = content.get("personas") or {}
+    found = {path.name.split(".")[0]: path for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+    content["sources"] = [entry for entry in content["sources"] if entry["name"] in found]
+    if not content["sources"]:
+        raise ValueError(f"--local {folder}: there is none of {', '.join(names)} (a file NAME.jsonl, ... or a folder)")
+    if personas and personas.get("source") not in found:
+        content["personas"] = None
+    kept = [name for name in (*names, personas.get("source")) if name in found]
+    return [f"{name}={found[name]}" for name in kept]
 
 
 def _with_inputs(content: dict[str, Any], inputs: list[str]) -> dict[str, Any]:
@@ -140,7 +195,7 @@ def plan_text(config: BuildConfig) -> str:
     """The whole configuration as yaml, which can be saved and edited, with the plan as its comments."""
     lines = []
     for entry in config.sources:
-        about = sources.question_source(entry.name, entry.mapping).about
+        about = sources.question_source(entry.name, entry.mapping, settings=entry.settings).about
         lines.append(f"{about.name}: {entry.input or 'no input'} ({about.licence})")
     if config.personas:
         shares = ", ".join(f"{share:g} {condition}" for condition, share in config.personas.shares.items())

@@ -21,7 +21,7 @@ from personadual.modes import Modes
 RIGHT, ALL = "right", "all"
 """Modes in which SFT shows an item: the one known to be better (by facts where none is), or each."""
 
-PRESETS = ("paper", "quickstart")
+PRESETS = ("paper", "quickstart", "standard")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Input:
     ``input`` is a file, a folder, or a hub id (null for the source's own); ``split`` and ``config`` are the hub's.
     ``limit`` and ``per_subject`` bound the questions taken, evenly by hash; ``limit`` takes each subject in proportion
     to its questions. ``weight`` is the source's share where ``sft.items`` or ``rl.items`` takes a part (null: by its
-    number of questions). ``mapping`` says which columns a generic source has.
+    number of questions). ``mapping`` says which columns a generic source has, ``settings`` is the block of a source
+    that can be set up (its module says how).
     """
 
     name: str
@@ -39,6 +40,7 @@ class Input:
     split: str | None = None
     config: str | None = None
     mapping: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] | None = None
     limit: int | None = None
     per_subject: int | None = None
     weight: float | None = None

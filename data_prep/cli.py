@@ -1,4 +1,5 @@
-"""The ``data`` command: ``personadual data build``, ``validate``, ``inspect``, ``leaks`` and ``quickstart``."""
+"""The ``data`` command: ``personadual data build``, ``validate``, ``inspect``, ``leaks``, ``handover`` and
+``quickstart``."""
 
 from __future__ import annotations
 
@@ -43,6 +44,7 @@ COMMANDS = {
         "personadual.data_prep.inspect_file", "counts, lengths and sample rows as the model will see them"
     ),
     "leaks": Command("personadual.data_prep.leaks", "questions that stand in benchmark files too"),
+    "handover": Command("personadual.data_prep.handover.cli", "evaluation files as tasks of another harness (lm-eval)"),
 }
 
 
@@ -87,6 +89,11 @@ def add_quickstart_arguments(parser: argparse.ArgumentParser) -> None:
         help="prompts of a condition in a round of the training mix; may be given several times (default: "
         + " ".join(f"{condition}={weight}" for condition, weight in DEFAULT_RL_WEIGHTS.items())
         + ")",
+    )
+    parser.add_argument(
+        "--reassign-modes",
+        action="store_true",
+        help="memorisation control: the right mode of a training prompt is drawn once for its question's wording",
     )
     parser.add_argument(
         "--modes", type=Path, help="yaml file with a list of {name, tag}; default: the paper's two modes"

@@ -22,7 +22,10 @@ from personadual.data_prep.hashing import Keys
 
 @dataclass(frozen=True)
 class Splits:
-    """Shares of the splits; ``own_personas`` False lets personas that come with their questions recur across splits."""
+    """Shares of the splits; ``own_personas`` False lets personas that come with their questions recur across splits.
+
+    A set that is only evaluated on has ``test`` 1 and nothing else.
+    """
 
     train: float = 0.9
     val: float = 0.05
@@ -30,10 +33,11 @@ class Splits:
     own_personas: bool = True
 
     def __post_init__(self) -> None:
-        if min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6 or not self.train > 0:
+        to_train = self.train > 0 or self.test == 1
+        if min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6 or not to_train:
             raise ValueError(
-                f"splits: shares of {', '.join(SPLITS)} of 0 or more that sum to 1 are needed, and train above 0; "
-                f"found {', '.join(map(str, self.shares))}"
+                f"splits: shares of {', '.join(SPLITS)} of 0 or more that sum to 1 are needed, and train above 0 (or "
+                f"test 1, to evaluate only); found {', '.join(map(str, self.shares))}"
             )
 
     @property

@@ -15,13 +15,18 @@ OBJECTIVE, PERSONALIZED = "objective", "personalized"
 # The names that the authors' code gives their sets.
 ULTRAMEDICAL, FLAN, ALIGNX = "UltraMedical", "flan", "AlignX"
 # Benchmarks that data preparation reads.
-MMLU, ARC, GSM8K = "mmlu", "arc", "gsm8k"
+MMLU, ARC, GSM8K, MEDQA, GPQA, BBH = "mmlu", "arc", "gsm8k", "medqa", "gpqa", "bbh"
+ALIGNX_TEST, PERSONAMEM, PREFEVAL = "alignx_test", "personamem", "prefeval"
 KNOWN_SOURCES = {
     ULTRAMEDICAL: OBJECTIVE,
     FLAN: OBJECTIVE,
     ALIGNX: PERSONALIZED,
-    **dict.fromkeys((MMLU, ARC, GSM8K), OBJECTIVE),
+    **dict.fromkeys((MMLU, ARC, GSM8K, MEDQA, GPQA, BBH), OBJECTIVE),
+    **dict.fromkeys((ALIGNX_TEST, PERSONAMEM, PREFEVAL), PERSONALIZED),
 }
+
+PRIVATE_SOURCES = frozenset({GPQA})
+"""Data sources whose authors ask that no question of theirs be shown in plain text, so that none is trained on."""
 
 
 def objective(answer: str | None, ground_truth: str, extra_info: Mapping[str, Any]) -> bool:

@@ -88,6 +88,7 @@ def _about(about: About) -> dict[str, Any]:
         "citation": about.citation,
         "homepage": about.homepage,
         "redistributable": about.redistributable,
+        "private": about.private,
     }
 
 

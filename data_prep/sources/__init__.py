@@ -8,20 +8,27 @@ from pathlib import Path
 from typing import Any
 
 from personadual.data_prep.sources.alignx import AlignX
-from personadual.data_prep.sources.base import PersonaSource, QuestionSource
+from personadual.data_prep.sources.alignx_test import AlignXTest
+from personadual.data_prep.sources.base import HasSettings, PersonaSource, QuestionSource
+from personadual.data_prep.sources.catalogue import CATALOGUE
 from personadual.data_prep.sources.choices import Arc, Gsm8k, Mmlu
 from personadual.data_prep.sources.columns import Columns
 from personadual.data_prep.sources.facts import Facts
 from personadual.data_prep.sources.flan import Flan
 from personadual.data_prep.sources.generic import Generic
+from personadual.data_prep.sources.gpqa import Gpqa
 from personadual.data_prep.sources.personahub import OwnPersonas, PersonaHub
+from personadual.data_prep.sources.personamem import PersonaMem
+from personadual.data_prep.sources.prefeval import PrefEval
 from personadual.data_prep.sources.ultramedical import UltraMedical
 from personadual.modes import DEFAULT_MODES, Modes
 
 GENERIC = "generic"
 
+_CLASSES = (UltraMedical, Flan, AlignX, Mmlu, Arc, Gsm8k, Facts, Gpqa, AlignXTest, PersonaMem, PrefEval)
 QUESTION_SOURCES: dict[str, Callable[[], QuestionSource]] = {
-    source.about.name: source for source in (UltraMedical, Flan, AlignX, Mmlu, Arc, Gsm8k, Facts)
+    **{source.about.name: source for source in _CLASSES},
+    **CATALOGUE,
 }
 """By name; ``generic`` is made by ``question_source``, which has its mapping."""
 
@@ -31,13 +38,27 @@ PERSONA_SOURCES: dict[str, Callable[[], PersonaSource]] = {
 
 
 def question_source(
-    name: str, mapping: Mapping[str, Any] | str | Path | None = None, modes: Modes = DEFAULT_MODES
+    name: str,
+    mapping: Mapping[str, Any] | str | Path | None = None,
+    modes: Modes = DEFAULT_MODES,
+    settings: Mapping[str, Any] | None = None,
 ) -> QuestionSource:
     """The source called ``name``; ``mapping``, for ``generic`` alone, is a block or a yaml file of columns.
 
+    ``settings`` is the block of a source that has any (``base.HasSettings``).
+
     Raises:
-        ValueError: an unknown name, a mapping where there must be none or the other way round, or a wrong mapping.
+        ValueError: an unknown name, a mapping or settings where there must be none, or wrong ones.
     """
+    source = _source(name, mapping, modes)
+    if settings is None:
+        return source
+    if not isinstance(source, HasSettings):
+        raise ValueError(f"source {name}: it has no settings")
+    return source.with_settings(settings)
+
+
+def _source(name: str, mapping: Mapping[str, Any] | str | Path | None, modes: Modes) -> QuestionSource:
     if name == GENERIC:
         if mapping is None:
             raise ValueError(

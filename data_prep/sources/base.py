@@ -14,7 +14,9 @@ class About:
     """What is said of a source in docs and manifest.
 
     ``hub_id`` is the id that ``datasets`` loads where no local file is given; ``redistributable`` is False where the
-    licence forbids handing the texts on, or where there is none that allows it.
+    licence forbids handing the texts on, or where there is none that allows it. A set that is evaluated on has a
+    ``test_split`` on the hub (of ``hub_config``); ``private`` is True where its authors ask that no row be shown in
+    plain text.
     """
 
     name: str
@@ -23,6 +25,9 @@ class About:
     homepage: str
     hub_id: str | None = None
     redistributable: bool = True
+    hub_config: str | None = None
+    test_split: str | None = None
+    private: bool = False
 
 
 class QuestionSource(Protocol):
@@ -53,6 +58,26 @@ class OwnRows(Protocol):
 
     def rows(self) -> Iterator[Mapping[str, Any]]:
         """Its rows, in a fixed order."""
+
+
+@runtime_checkable
+class ReadsBeside(Protocol):
+    """A question source whose rows refer to a second file of the set."""
+
+    def look_beside(self, input: str, split: str | None) -> str:
+        """To be called with an input and its split before its rows are read; what they are read from.
+
+        Raises:
+            ValueError: there is no such file, or it can't be read.
+        """
+
+
+@runtime_checkable
+class HasSettings(Protocol):
+    """A question source that can be set up: ``with_settings`` reads the ``settings`` block of its input."""
+
+    def with_settings(self, settings: Mapping[str, Any]) -> QuestionSource:
+        """A source with these settings. Raises ValueError for an unknown one or a wrong value."""
 
 
 @runtime_checkable

@@ -38,6 +38,8 @@ class Mmlu:
         citation="Hendrycks et al., Measuring Massive Multitask Language Understanding, arXiv 2009.03300, 2021",
         homepage="https://huggingface.co/datasets/cais/mmlu",
         hub_id="cais/mmlu",
+        hub_config="all",
+        test_split="test",
     )
 
     def record(self, row: Mapping[str, Any], where: Where, seed: int) -> Record:
@@ -72,6 +74,8 @@ class Arc:
         citation="Clark et al., Think you have Solved Question Answering? Try ARC, arXiv 1803.05457, 2018",
         homepage="https://huggingface.co/datasets/allenai/ai2_arc",
         hub_id="allenai/ai2_arc",
+        hub_config="ARC-Challenge",
+        test_split="test",
     )
 
     def record(self, row: Mapping[str, Any], where: Where, seed: int) -> Record:
@@ -98,6 +102,8 @@ class Gsm8k:
         citation="Cobbe et al., Training Verifiers to Solve Math Word Problems, arXiv 2110.14168, 2021",
         homepage="https://huggingface.co/datasets/openai/gsm8k",
         hub_id="openai/gsm8k",
+        hub_config="main",
+        test_split="test",
     )
 
     def record(self, row: Mapping[str, Any], where: Where, seed: int) -> Record:
