@@ -35,9 +35,10 @@ def metrics(
     sources=("none", "personal"),
 ):
     """One step of training and validation: P(general) of two sources, rewards per source and mode; ``lengths``: the
-    longest response, the share of those as long, the lowest score."""
-    names = ("response_length/max", "response_length/clip_ratio", "critic/score/min")
-    data = {"actor/kl_loss": 0.01, "response_length/mean": 20.0} | dict(zip(names, lengths, strict=True))
+    longest response, the share of those as long, the lowest score and, if given, the mean score of a highest of 1."""
+    names = ("response_length/max", "response_length/clip_ratio", "critic/score/min", "critic/score/mean")
+    data = {"actor/kl_loss": 0.01, "response_length/mean": 20.0, "critic/score/max": 1.0}
+    data |= dict(zip(names, lengths, strict=False))
     for source, general, (first, second) in zip(sources, p, reward, strict=True):
         scope, val = f"dual_grpo/quickstart_{source}", f"val-dual/quickstart_{source}"
         data |= {
@@ -290,6 +291,9 @@ FORMAT_ONLY = ((0.1, 0.1), (0.1, 0.05))
         ({s: metrics(lengths=(50 - s, 1.0, 0.0)) for s in range(1, 9)}, set()),
         # ... and here all are as long, but each has an answer block.
         ({s: metrics(lengths=(40, 1.0, 0.1)) for s in range(1, 9)}, set()),
+        # All are as long, some have no reward: not more than one in a hundred, or the mean could not be as high.
+        ({s: metrics(lengths=(40, 1.0, 0.0, 0.99)) for s in range(1, 9)}, set()),
+        ({s: metrics(lengths=(40, 1.0, 0.0, 0.5)) for s in range(1, 9)}, {"lengths drift"}),
     ],
 )
 def test_signs(steps, expected):

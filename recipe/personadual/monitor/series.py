@@ -18,7 +18,7 @@ PER_MODE = (SHARE, REWARD, WIN, PROB, ACC_FORCED)
 GAP, HYBRID, ACC_FREE, REGRET, SHARE_INVALID = "mode_gap", "hybrid_accuracy", "acc_free", "regret", "share_invalid"
 PLAIN = (GAP, HYBRID, ACC_FREE, REGRET, SHARE_INVALID)
 KL, LENGTH, LONGEST, AT_LONGEST = "kl", "length", "longest", "at_longest"
-LOWEST_SCORE = "lowest_score"
+LOWEST_SCORE, MEAN_SCORE, HIGHEST_SCORE = "lowest_score", "mean_score", "highest_score"
 # verl's own names. A run has the first where KL is a loss, the second where it is in the reward.
 OF_VERL = {
     "actor/kl_loss": KL,
@@ -28,6 +28,8 @@ OF_VERL = {
     # The share that is as long as the batch's longest (metric_utils.py:460), not as the configured limit.
     "response_length/clip_ratio": AT_LONGEST,
     "critic/score/min": LOWEST_SCORE,
+    "critic/score/mean": MEAN_SCORE,
+    "critic/score/max": HIGHEST_SCORE,
 }
 
 

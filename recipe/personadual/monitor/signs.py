@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from personadual.evaluation.text import number
@@ -156,10 +157,13 @@ def _collapse(run: Judged) -> Sign:
     return Sign(COLLAPSE, bool(lost), highest[least].metric, value)
 
 
+SCORES = (series.LOWEST_SCORE, series.MEAN_SCORE, series.HIGHEST_SCORE)
+
+
 def _cut_off(run: Judged) -> Sign:
     found = {
         measure: curves[0]
-        for measure in (series.AT_LONGEST, series.LONGEST, series.LENGTH, series.LOWEST_SCORE)
+        for measure in (series.AT_LONGEST, series.LONGEST, series.LENGTH, *SCORES)
         if (curves := run.pick(TRAIN, measure))
     }
     if series.AT_LONGEST not in found or series.LONGEST not in found:
@@ -170,6 +174,10 @@ def _cut_off(run: Judged) -> Sign:
     cut = run.values(found[series.AT_LONGEST]).where(longest == longest.max(), 0.0)
     if series.LOWEST_SCORE in found:
         cut = cut.where(run.values(found[series.LOWEST_SCORE]) <= 0, 0.0)
+    if series.MEAN_SCORE in found and series.HIGHEST_SCORE in found:
+        # Nor can more have no reward than the mean leaves room for: 1 - mean / highest of them, at most.
+        mean, highest = run.values(found[series.MEAN_SCORE]), run.values(found[series.HIGHEST_SCORE])
+        cut = np.minimum(cut, (1 - mean / highest).where(highest > 0, 1.0))
     share = run.late_mean(cut)
     value = f"{number(share)} of the responses look cut off, at {longest.max():.0f} tokens"
     if series.LENGTH in found:
