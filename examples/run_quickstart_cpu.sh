@@ -89,4 +89,4 @@ stage eval_base "2 minutes" evaluate base base
 stage eval_sft "2 minutes" evaluate sft sft
 stage "eval_dualgrpo_$STEPS" "2 minutes" evaluate dualgrpo "dualgrpo_$STEPS"
 report
-say "The report: $OUT/report.md"
+say "The report: $OUT/report.html (a page), $OUT/report.md"

@@ -32,6 +32,14 @@ SUBJECT = "subject"  # task or subset within the source, "" for none
 NONE, UNALIGNED, ALIGNED, CONFLICTING = "none", "unaligned", "aligned", "conflicting"
 PERSONAL, AMBIGUOUS = "personal", "ambiguous"
 CONDITIONS = (NONE, UNALIGNED, ALIGNED, CONFLICTING, PERSONAL, AMBIGUOUS)
+UNKNOWN = "unknown"  # of a test row that does not say its condition
+
+# Conditions that evaluation makes of test items: another item's persona, and a persona that orders a mode (the prefix
+# and the mode's name).
+SHUFFLED = "shuffled"
+ORDERS_PREFIX = "orders_"
+ORDERS_GENERAL, ORDERS_PERSONALIZED = ORDERS_PREFIX + "general", ORDERS_PREFIX + "personalized"
+DERIVED_CONDITIONS = (SHUFFLED, ORDERS_GENERAL, ORDERS_PERSONALIZED)
 
 # ASKED_MODE of a row whose mode the model chooses itself.
 FREE = "free"

@@ -1,41 +1,16 @@
-"""Measures against values computed by hand, and the properties of the bootstrap."""
+"""Measures of an item, and their means, against values computed by hand."""
 
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from eval_rows import MODES, answers, planted, right_choice, sampled, table
 
 from personadual.evaluation import measures
-from personadual.evaluation.bootstrap import cluster_mean
-from personadual.evaluation.columns import ALL, FIELDS
+from personadual.evaluation.columns import ALL
+from personadual.evaluation.grid import to_grid
 from personadual.evaluation.load import mode_names
-from personadual.evaluation.summary import FACTUAL, contrasts, lookup, paired_differences, summarise
-
-MODES = ["general", "personalized"]
-
-
-def answers(item, question, condition, right, free, forced, model="m", seed=0):
-    """Rows of one item: ``free`` = (mode, acc), ``forced`` = {mode: (acc, probability of the tag)}."""
-    common = {field.name: "" for field in FIELDS} | {
-        "model": model,
-        "seed": seed,
-        "item": item,
-        "question_id": question,
-    }
-    common |= {"condition": condition, "right_mode": right, "truncated": False, "n_tokens": 3}
-    none = {"tag_logprob": None, "deciding_logprob": None}
-    rows = [common | none | {"asked_mode": "free", "mode": free[0], "acc": free[1]}] if free else []
-    for mode, (acc, prob) in forced.items():
-        rows.append(common | {"asked_mode": mode, "mode": mode, "acc": acc, "tag_logprob": math.log(prob)})
-    return rows
-
-
-def table(*items):
-    return pd.DataFrame([row for rows in items for row in rows])
-
+from personadual.evaluation.summary import FACTUAL, by_source, conditions_of, lookup, seed_spread, summarise
 
 HAND = table(
     answers(0, "a", "none", "general", ("general", 1.0), {"general": (1.0, 0.6), "personalized": (0.0, 0.2)}),
@@ -47,8 +22,12 @@ HAND = table(
 )
 
 
+def grid_of(rows):
+    return to_grid(measures.item_values(rows, MODES))
+
+
 def hand(measure, condition, rows=HAND):
-    return lookup(summarise(measures.item_values(rows, MODES), MODES), model="m", condition=condition, measure=measure)
+    return lookup(summarise(grid_of(rows), MODES), model="m", condition=condition, measure=measure)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +46,8 @@ def hand(measure, condition, rows=HAND):
         ("share_personalized", "conflicting", 0.0),  # the invalid answer is in no mode
         ("greedy_error", "none", 0.5),
         ("greedy_error", "conflicting", 0.5),  # the invalid one is wrong
+        ("over_personalized", "none", 0.5),
+        ("over_personalized", ALL, 0.25),  # of the four items whose right mode is general
         ("acc_free", ALL, 3 / 6),
         ("acc_general", ALL, 2 / 6),
         ("hybrid", "none", 0.5),
@@ -75,6 +56,8 @@ def hand(measure, condition, rows=HAND):
         ("regret", "none", 0.5),
         ("regret", "conflicting", -0.5),  # the invalid answer was right where neither mode is
         ("regret", "ambiguous", 1.0),
+        ("both_tags", ALL, 0.0),
+        ("tokens_free", ALL, 3.0),
     ],
 )
 def test_measures_by_hand(measure, condition, value):
@@ -82,7 +65,7 @@ def test_measures_by_hand(measure, condition, value):
 
 
 def test_items_without_a_right_mode_are_in_no_selection_error():
-    assert hand("selection_error", "ambiguous") is None
+    assert hand("selection_error", "ambiguous") is None and hand("over_personalized", "personal") is None
     assert hand("selection_error", ALL).n == 5
     assert hand("prob_personalized", ALL).n == 6
 
@@ -90,7 +73,7 @@ def test_items_without_a_right_mode_are_in_no_selection_error():
 def test_a_missing_answer_is_left_out_and_never_guessed():
     rows = table(answers(0, "a", "none", "general", None, {"general": (1.0, 0.6)}))
     rows = pd.concat([HAND[HAND["item"] > 0], rows])
-    for measure in ("tag_validity", "hybrid", "regret", "share_general", "choice_error", "greedy_error"):
+    for measure in ("tag_validity", "hybrid", "regret", "share_general", "choice_error", "greedy_error", "tokens_free"):
         assert hand(measure, "none", rows).n == 1, measure
     assert hand("selection_error", "none", rows).n == 2
 
@@ -105,52 +88,89 @@ def test_normalised_choice_survives_underflow():
     assert values["choice_error"][0] == pytest.approx(1 / (1 + math.e))
 
 
-def test_contrasts_are_paired_by_question():
-    def item(number, question, condition, acc):
-        return answers(number, question, condition, None, ("general", acc), {m: (acc, 0.5) for m in MODES})
-
-    rows = table(
-        item(0, "a", "none", 1.0), item(1, "b", "none", 1.0), item(2, "c", "none", 0.0),
-        item(3, "a", "unaligned", 0.0), item(4, "a", "unaligned", 1.0), item(5, "b", "unaligned", 1.0),
-        item(6, "c", "aligned", 1.0), item(7, "z", "aligned", 0.0),
-    )  # fmt: skip
-    found = contrasts(measures.item_values(rows, MODES), MODES)
-    unaligned = lookup(found, measure="interference_unaligned", asked_mode="free")
-    assert (unaligned.value, unaligned.n) == (pytest.approx(0.25), 2)  # (1 - 1/2, 1 - 1); c has no pair
-    gain = lookup(found, measure="aligned_gain", asked_mode="general")
-    assert (gain.value, gain.n) == (1.0, 1)
-    assert lookup(found, measure="interference_conflicting") is None
-
-
-def test_paired_differences_cancel_what_the_models_share():
-    rng = np.random.default_rng(0)
-    old, new = [], []
-    for item, p in enumerate(rng.uniform(0.2, 0.7, 40)):
-        condition = "personal" if item % 2 else "none"
-        right = "personalized" if item % 2 else "general"
-        for rows, model, shift in ((old, "sft", 0.0), (new, "rl", 0.1)):
-            forced = {right: (1.0, p + shift), MODES[item % 2 == 0]: (0.0, 0.1)}
-            rows.append(answers(item, f"q{item}", condition, right, ("general", 1.0), forced, model=model))
-    values = measures.item_values(table(*old, *new), MODES)
-    found = paired_differences(values, "sft", "rl", ["selection_error"])
-    for condition in ("personal", "none", FACTUAL, ALL):
-        estimate = lookup(found, condition=condition)
-        assert estimate.value == pytest.approx(-0.1)
-        assert estimate.high - estimate.low < 1e-6
-    assert lookup(found, condition=ALL).n == 40
+def test_samples_of_an_item_are_averaged_and_the_greedy_answer_counts_for_the_greedy_choice():
+    greedy = answers(0, "a", "none", "general", ("personalized", 0.0), {"general": (0, 0.7), "personalized": (1, 0.2)})
+    free = answers(0, "a", "none", "general", ("general", 1.0))
+    other = answers(0, "a", "none", "general", ("personalized", 1.0), {"general": (1, 0.7), "personalized": (1, 0.2)})
+    for row in other:
+        row.update(n_tokens=9, truncated=True, tag_logprob=None)
+    values = measures.item_values(table(greedy, sampled(free, 1), sampled(other, 2), sampled(free, 3)), MODES)
+    assert len(values) == 1
+    value = values.iloc[0]
+    assert value["share_general"] == pytest.approx(2 / 3) and value["share_personalized"] == pytest.approx(1 / 3)
+    assert value["acc_free"] == 1.0 and value["tokens_free"] == 5.0 and value["truncated"] == pytest.approx(1 / 3)
+    assert value["greedy_error"] == 1.0  # the greedy answer alone
+    assert value["acc_general"] == 1.0  # the sampled answer, not the greedy one
+    assert value["hybrid"] == 1.0 and value["regret"] == 0.0  # both modes are always right when sampled
+    assert value["acc_as_personalized"] == pytest.approx(1 / 3)
+    assert value["selection_error"] == pytest.approx(0.3)  # of the prompt: from the rows that have it
+    only_sampled = measures.item_values(table(sampled(free, 1), sampled(other, 2)), MODES).iloc[0]
+    assert only_sampled["acc_free"] == 1.0 and math.isnan(only_sampled["greedy_error"])
 
 
-def test_seeds_of_a_model_are_averaged_before_pairing():
-    forced = {"general": (1.0, 0.5), "personalized": (0.0, 0.5)}
-    better = {"general": (1.0, 0.9), "personalized": (0.0, 0.1)}
-    rows = table(
-        answers(0, "a", "none", "general", ("general", 1.0), forced, model="sft"),
-        answers(0, "a", "none", "general", ("general", 1.0), forced, model="rl", seed=0),
-        answers(0, "a", "none", "general", ("general", 1.0), better, model="rl", seed=1),
-    )
-    values = measures.item_values(rows, MODES)
-    estimate = lookup(paired_differences(values, "sft", "rl", ["selection_error"]), condition=ALL)
-    assert (estimate.value, estimate.n) == (pytest.approx(-0.2), 1)
+@pytest.mark.parametrize(
+    "response, both",
+    [
+        ("[General_mode]\nParis", 0.0),
+        ("[General_mode]\nParis [General_mode]", 0.0),
+        ("[General_mode]\nI was told [Personalized_mode].", 1.0),
+        ("no tag in front, [General_mode]\n[Personalized_mode]\n", 1.0),
+        ("no tag in front, [General_mode]", 0.0),
+    ],
+)
+def test_two_tags_in_one_answer_are_seen_wherever_they_stand(response, both):
+    rows = answers(0, "a", "none", "general", ("general", 1.0), {m: (1, 0.5) for m in MODES})
+    rows[0]["response"] = response
+    assert measures.item_values(table(rows), MODES)["both_tags"][0] == both
+
+
+def test_tags_that_the_answers_do_not_show_are_not_guessed():
+    rows = answers(0, "a", "none", "general", ("general", 1.0), {"general": (1, 0.5)})
+    assert measures.tags_of(table(rows), MODES) == []
+    assert math.isnan(measures.item_values(table(rows), MODES)["both_tags"][0])
+
+
+def test_derived_conditions_are_in_no_group():
+    forced = {m: (1.0, 0.5) for m in MODES}
+    rows = [answers(0, "a", "none", "general", ("general", 1.0), forced)]
+    rows += [answers(9, "a", name, "general", ("general", 0.0), forced) for name in ("shuffled",)]
+    rows += [answers(10, "a", "orders_personalized", "general", ("general", 0.0), forced, base_item=0)]
+    summary = summarise(grid_of(table(*rows)), MODES)
+    assert lookup(summary, condition=ALL, measure="acc_free").n == 1
+    assert lookup(summary, condition=FACTUAL, measure="acc_free").value == 1.0
+    assert lookup(summary, condition="shuffled", measure="acc_free").value == 0.0
+    assert conditions_of(summary) == ["none", "shuffled", "orders_personalized"]
+
+
+def test_values_per_source_fall_back_on_the_data_source_and_need_two():
+    forced = {mode: (1.0, 0.5) for mode in MODES}
+    one = answers(0, "a", "none", "general", ("general", 1.0), forced, source="facts", data_source="x")
+    other = answers(1, "b", "none", "general", ("general", 0.0), forced, data_source="mmlu")
+    rows = table(one, other, answers(2, "c", "unaligned", "general", ("general", 1.0), forced, data_source="mmlu"))
+    found = by_source(grid_of(rows), MODES)
+    assert lookup(found, source="facts", condition=ALL, measure="acc_free").value == 1.0
+    assert lookup(found, source="mmlu", condition=ALL, measure="acc_free").value == 0.5
+    assert lookup(found, source="mmlu", condition="none", measure="acc_free").value == 0.0
+    assert lookup(found, source="facts", condition="unaligned", measure="acc_free") is None
+    assert not len(by_source(grid_of(rows[rows["item"] > 0]), MODES))
+
+
+def test_spread_over_seeds_by_hand():
+    rows = []
+    for seed, right in enumerate((0, 1, 1)):
+        rows += [answers(0, "a", "none", "general", ("general", right), {m: (1, 0.5) for m in MODES}, seed=seed)]
+        rows += [answers(1, "b", "none", "general", ("general", 1.0), {m: (1, 0.5) for m in MODES}, seed=seed)]
+    found = seed_spread(grid_of(table(*rows)), MODES)
+    row = found[(found["measure"] == "acc_free") & (found["condition"] == ALL)].iloc[0]
+    assert (row["seeds"], row["min"], row["max"]) == (3, 0.5, 1.0)
+    assert row["mean"] == pytest.approx(5 / 6) and row["sd"] == pytest.approx(math.sqrt(1 / 12))
+    assert not len(seed_spread(grid_of(HAND), MODES))
+
+
+def test_summary_counts_items_once_however_many_seeds():
+    rows = [row for seed in range(3) for row in planted("m", right_choice, questions=10, seed=seed)]
+    estimate = hand("acc_free", ALL, pd.DataFrame(rows))
+    assert (estimate.n, estimate.clusters, estimate.seeds) == (50, 10, 3)
 
 
 def test_mode_names_keep_their_order_and_know_the_right_mode():
@@ -158,41 +178,3 @@ def test_mode_names_keep_their_order_and_know_the_right_mode():
     assert mode_names(HAND.iloc[::-1]) == MODES
     with pytest.raises(ValueError, match=r"right_mode \['general'\] is none of the modes"):
         mode_names(rows)
-
-
-@given(
-    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 8)), min_size=2, max_size=60),
-    st.integers(0, 3),
-)
-def test_interval_is_reproducible_and_lies_within_the_cluster_means(pairs, seed):
-    values, clusters = zip(*pairs, strict=True)
-    estimate = cluster_mean(values, clusters, resamples=200, seed=seed)
-    assert repr(estimate) == repr(cluster_mean(values, clusters, resamples=200, seed=seed))
-    means = pd.Series(values).groupby(pd.Series(clusters)).mean()
-    if len(means) == 1:
-        assert math.isnan(estimate.low) and math.isnan(estimate.high)
-    else:
-        assert means.min() - 1e-9 <= estimate.low <= estimate.high <= means.max() + 1e-9
-
-
-def test_interval_contains_the_mean_and_widens_with_clustering():
-    rng = np.random.default_rng(1)
-    questions = np.repeat(np.arange(50), 4)
-    values = (rng.random(50) < 0.4)[questions].astype(float)
-    clustered, independent = cluster_mean(values, questions), cluster_mean(values, np.arange(200))
-    assert clustered.low < clustered.value < clustered.high
-    assert (clustered.n, clustered.clusters) == (200, 50)
-    assert (clustered.high - clustered.low) > 1.6 * (independent.high - independent.low)
-    width = 2 * 1.96 * values.std() / math.sqrt(50)
-    assert clustered.high - clustered.low == pytest.approx(width, rel=0.1)
-
-
-def test_intervals_cover_the_truth_about_as_often_as_they_say():
-    rng = np.random.default_rng(2)
-    hits = 0
-    for _ in range(200):
-        clusters = np.repeat(np.arange(40), 3)
-        values = np.repeat(rng.normal(size=40), 3) + rng.normal(size=120)
-        estimate = cluster_mean(values, clusters, resamples=400)
-        hits += estimate.low <= 0 <= estimate.high
-    assert 0.88 <= hits / 200 <= 0.99

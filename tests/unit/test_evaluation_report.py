@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from personadual.evaluation.bootstrap import Estimate
 from personadual.evaluation.cli import add_report_arguments, run_report
 from personadual.evaluation.curves import Panel, default_panels, matching, plot_training, read_training_log
-from personadual.evaluation.findings import BETTER, UNCLEAR, WORSE, verdict
+from personadual.evaluation.findings import BETTER, UNCLEAR, WORSE, outcome
 from personadual.evaluation.load import read_generations
+from personadual.evaluation.options import Statistics, add_statistics_arguments, statistics_from
 from personadual.evaluation.report import as_markdown, read_report
-from personadual.evaluation.text import estimate_text, foreign, markdown_table, number, visible
+from personadual.evaluation.text import estimate_text, foreign, markdown_table, number, p_text, visible
 
 HOSTILE = (
     "a | b\n\n# head `code` <script>alert(1)</script> [x](http://e.vil) ![i](u) @me $x^2$ &amp; \\| \u202e www.e.vil"
@@ -60,7 +61,7 @@ def report_arguments(*arguments):
 @pytest.fixture
 def files(tmp_path):
     models = {"base": (0.5, 0.5), "sft": (0.5, 0.5), "dualgrpo": (0.95, 0.6)}
-    return [write(tmp_path / f"{name}.jsonl", generations(name, *p)) for name, p in models.items()]
+    return [write(tmp_path / f"{name}.jsonl", generations(name, *p, count=40)) for name, p in models.items()]
 
 
 def test_report_tells_what_got_better_and_what_got_worse(files, tmp_path, capsys):
@@ -83,16 +84,23 @@ def test_report_tells_what_got_better_and_what_got_worse(files, tmp_path, capsys
     shows = text.split("## What this shows")[1].split("## What it does not show")[0]
     personal = next(line for line in shows.splitlines() if "personal questions, expected selection error" in line)
     assert "0.50 with <code>sft</code>, 0.05 with <code>dualgrpo</code>; difference −0.45" in personal
-    assert personal.endswith("better.") and "(n = 10 items, 10 questions)" in personal
+    assert (
+        personal.endswith("better.")
+        and "(n = 20 items, 20 questions, 1 training seed; corrected p < 0.001)" in personal
+    )
     factual = next(line for line in shows.splitlines() if "factual questions, expected selection error" in line)
     assert factual.endswith("worse.") and "+0.10" in factual
     assert "**Worse, expected selection error**: <code>none</code>" in shows
-    limits = text.split("## What it does not show")[1].split("## Which mode")[0]
-    assert "single training seed" in limits and "20 items of 20 questions" in limits
+    limits = text.split("## What it does not show")[1].split("## What was run")[0]
+    assert "single training seed" in limits and "40 items of 40 questions" in limits
     assert "<code>seconds&#46;sft</code>" in text and "<b>" not in text and "A &#42;b&#42;" in text
 
     found = json.loads((out / "report.json").read_text())
     assert [model["model"] for model in found["models"]] == ["base", "sft", "dualgrpo"]
+    assert {"measures", "effects", "comparisons", "checks", "sources", "seeds", "verdicts", "statistics"} <= set(found)
+    assert found["statistics"]["correction"] == "holm" and found["statistics"]["baseline"] is None
+    assert [entry["verdict"] for entry in found["verdicts"]] == ["undecided"] * 3
+    assert {(entry["old"], entry["new"]) for entry in found["comparisons"]} == {("base", "sft"), ("sft", "dualgrpo")}
     error = [m for m in found["measures"] if m["measure"] == "selection_error" and m["model"] == "dualgrpo"]
     assert {m["condition"]: round(m["value"], 3) for m in error} == {
         "none": 0.6, "personal": 0.05, "factual": 0.6, "all": 0.325
@@ -107,6 +115,24 @@ def test_report_is_the_same_twice(files, tmp_path):
         run_report(report_arguments(*files, "--out", tmp_path / name))
         texts.append((tmp_path / name / "report.md").read_bytes() + (tmp_path / name / "report.json").read_bytes())
     assert texts[0] == texts[1]
+
+
+def test_pairs_baseline_and_correction_are_chosen(files, tmp_path):
+    parser = argparse.ArgumentParser()
+    add_statistics_arguments(parser)
+    arguments = ["--compare", "base", "dualgrpo", "--correction", "bh", "--baseline", "sft", "--margin", "0.05"]
+    statistics = statistics_from(parser.parse_args(arguments))
+    report = read_report(files, "t", statistics=statistics)
+    assert set(report.comparisons["old"]) == {"base"} and set(report.comparisons["new"]) == {"dualgrpo"}
+    assert {found["baseline"] for found in report.verdicts} == {"sft"} and report.verdicts[0]["margin"] == 0.05
+    assert any("Benjamini and Hochberg" in sentence for sentence in report.limits)
+    assert statistics_from(parser.parse_args([])) == Statistics(compare=[])
+
+
+def test_models_sampled_at_different_temperatures_are_named(tmp_path):
+    rows = generations("a", 0.5, 0.5) + generations("b", 0.5, 0.5, sample=1, temperature=0.7)
+    report = read_report([write(tmp_path / "g.jsonl", rows)], "t")
+    assert any("temperature of free answers is <code>a</code> 0.00, <code>b</code> 0.70" in s for s in report.limits)
 
 
 def test_one_model_alone_is_reported(files, tmp_path):
@@ -132,7 +158,7 @@ def test_hostile_text_breaks_no_table(tmp_path):
     text = (tmp_path / "o/report.md").read_text()
     assert "<script" not in text and "](http" not in text and "@me" not in text and "www.e" not in text
     assert "\u202e" not in text and "`code`" not in text and "$x" not in text
-    assert set(re.findall(r"<[^>]*>", text)) == {"<code>", "</code>"}
+    assert set(re.findall(r"<[/!?a-zA-Z][^>]*>", text)) == {"<code>", "</code>"}
     for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.M):
         assert len({line.count("|") for line in block.splitlines()}) == 1
 
@@ -218,12 +244,20 @@ def test_panels_find_metrics_by_pattern_and_skip_absent_ones(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "low, high, lower_is_better, said",
-    [(-0.3, -0.1, True, BETTER), (-0.3, -0.1, False, WORSE), (0.1, 0.2, True, WORSE), (0.1, 0.2, False, BETTER),
-     (-0.1, 0.1, True, UNCLEAR), (0.0, 0.1, True, UNCLEAR), (np.nan, np.nan, True, UNCLEAR)],
+    "low, high, p, lower_is_better, said",
+    [(-0.3, -0.1, 0.01, True, BETTER), (-0.3, -0.1, 0.01, False, WORSE), (0.1, 0.2, 0.01, True, WORSE),
+     (0.1, 0.2, 0.01, False, BETTER), (0.1, 0.2, 0.05, False, UNCLEAR), (-0.1, 0.1, 0.01, True, UNCLEAR),
+     (0.0, 0.1, 0.01, True, UNCLEAR), (np.nan, np.nan, np.nan, True, UNCLEAR)],
 )  # fmt: skip
-def test_verdict_claims_nothing_without_an_interval_off_zero(low, high, lower_is_better, said):
-    assert verdict(Estimate(0.5, low, high, 5, 5), lower_is_better) == said
+def test_nothing_is_claimed_without_an_interval_off_zero_and_a_small_corrected_p(low, high, p, lower_is_better, said):
+    assert outcome(Estimate(0.5, low, high, 5, 5), p, lower_is_better) == said
+
+
+@pytest.mark.parametrize(
+    "p, shown", [(0.5, "p = 0.50"), (0.0499, "p = 0.050"), (0.0123, "p = 0.012"), (1e-9, "p < 0.001"), (np.nan, "")]
+)
+def test_p_values_as_text(p, shown):
+    assert p_text(p) == shown
 
 
 @pytest.mark.parametrize(
@@ -246,3 +280,12 @@ def test_estimates_and_tables_as_text():
 def test_report_has_no_figure_of_an_empty_log(files, tmp_path):
     log = write(tmp_path / "l", [{"step": 1, "data": {"other": 1.0}}])
     assert "The log has none of the metrics" in as_markdown(read_report(files, "t", [log]), has_curves=False)
+
+
+def test_texts_of_private_sets_are_nowhere_in_a_report(tmp_path):
+    rows = generations("m", 0.9, 0.1, data_source="gpqa", question="secret question", response="secret answer")
+    write(tmp_path / "m.jsonl", rows)
+    assert run_report(report_arguments(tmp_path / "m.jsonl", "--out", tmp_path / "out")) == 0
+    for name in ("report.md", "report.html", "report.json"):
+        text = (tmp_path / "out" / name).read_text(encoding="utf-8")
+        assert "secret" not in text and ("not shown" in text or name == "report.json")

@@ -10,6 +10,7 @@ from personadual.schema import (
     CONDITION,
     CONDITIONS,
     DATA_SOURCE,
+    DERIVED_CONDITIONS,
     FORMAT,
     GROUND_TRUTH,
     ITEM,
@@ -23,6 +24,9 @@ from personadual.schema import (
 
 MODEL = "model"  # label of the model, as the report shows it
 SEED = "seed"  # training seed of the model, to tell runs of one label apart
+SAMPLE = "sample"  # 0 for the greedy answer, 1, 2, ... for sampled ones
+TEMPERATURE = "temperature"  # of sampling; 0 for greedy decoding
+BASE_ITEM = "base_item"  # derived items: the item of the test file that this one was made from
 RESPONSE = "response"  # decoded answer, a forced prefix in front, special tokens dropped
 MODE = "mode"  # name of the mode the response starts with, "invalid" for none
 TAG_LOGPROB = "tag_logprob"  # forced rows: sum over the prefix tokens of log p(token | prompt, prefix so far)
@@ -34,11 +38,16 @@ ALL = "all"  # pseudo-condition: every item
 
 
 class Field(NamedTuple):
-    """A column: its name, the JSON types it may have, and whether it may be null."""
+    """A column: its name, the JSON types it may have, whether it may be null.
+
+    ``added``: files from before this column have it not; their rows are read with ``default``.
+    """
 
     name: str
     types: tuple[type, ...]
     nullable: bool = False
+    added: bool = False
+    default: Any = None
 
 
 NUMBER = (int, float)
@@ -64,31 +73,43 @@ FIELDS = (
     Field(DECIDING_LOGPROB, NUMBER, nullable=True),
     Field(N_TOKENS, (int,)),
     Field(TRUNCATED, (bool,)),
+    # Before there was sampling every answer was greedy.
+    Field(SAMPLE, (int,), added=True, default=0),
+    Field(TEMPERATURE, NUMBER, added=True, default=0.0),
+    Field(BASE_ITEM, (int,), nullable=True, added=True),
 )
+ANSWER = (MODEL, SEED, ITEM, ASKED_MODE, SAMPLE)
+"""What tells answers apart: no two rows have the same."""
 
 
 def check_row(row: Any, where: str) -> dict[str, Any]:
-    """``row`` if it has exactly ``FIELDS`` with their types; ValueError naming ``where`` and the field otherwise."""
+    """``row`` in the order of ``FIELDS``, with the defaults of those added later.
+
+    Raises:
+        ValueError: naming ``where`` and the field, for a missing or unknown field or a wrong type.
+    """
     if not isinstance(row, dict):
         raise ValueError(f"{where}: a JSON object is needed, found {type(row).__name__}")
     known = {field.name for field in FIELDS}
-    missing, unknown = [name for name in known if name not in row], [name for name in row if name not in known]
+    missing = [field.name for field in FIELDS if field.name not in row and not field.added]
+    unknown = [name for name in row if name not in known]
     if missing or unknown:
         parts = [f"missing field(s) {', '.join(sorted(missing))}"] if missing else []
         parts += [f"unknown field(s) {', '.join(sorted(unknown))}"] if unknown else []
         raise ValueError(f"{where}: {'; '.join(parts)}")
+    full = {field.name: row.get(field.name, field.default) for field in FIELDS}
     for field in FIELDS:
-        value = row[field.name]
+        value = full[field.name]
         if value is None and field.nullable:
             continue
         wrong_bool = isinstance(value, bool) and bool not in field.types
         if wrong_bool or not isinstance(value, field.types) or value != value:
             wanted = " or ".join(kind.__name__ for kind in field.types) + (" or null" if field.nullable else "")
             raise ValueError(f"{where}: field {field.name!r} must be {wanted}, found {value!r}")
-    return row
+    return full
 
 
 def in_order(conditions: Any) -> list[str]:
-    """Conditions in the order of ``schema.CONDITIONS``; unknown ones behind, by name."""
-    found = set(conditions)
-    return [name for name in CONDITIONS if name in found] + sorted(found - set(CONDITIONS))
+    """Conditions in the order of ``schema.CONDITIONS``, then the derived ones; others behind, by name."""
+    found, known = set(conditions), (*CONDITIONS, *DERIVED_CONDITIONS)
+    return [name for name in known if name in found] + sorted(found - set(known))

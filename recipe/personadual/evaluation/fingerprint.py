@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shlex
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,11 @@ def version_of(*distributions: str) -> str | None:
     return None
 
 
+def command_line() -> str:
+    """This process's command as a shell takes it. No key is in it: keys are named by their environment variable."""
+    return shlex.join(["personadual", *sys.argv[1:]])
+
+
 def machine() -> dict[str, Any]:
     """CPU model, cores this process may use, and the GPU where torch is already loaded and sees one."""
     cpu = platform.processor() or platform.machine()
@@ -63,8 +70,6 @@ def machine() -> dict[str, Any]:
 
 
 def _gpu() -> str | None:
-    import sys
-
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from personadual.evaluation import columns
 from personadual.evaluation.data import Item
-from personadual.evaluation.engine import Completion, Engine, Request
 from personadual.evaluation.runfile import RunFile
-from personadual.modes import Modes, deciding_position, encode_prefixes, parse_mode
+from personadual.modes import Modes, parse_mode
 from personadual.schema import (
     ACC,
     ASKED_MODE,
@@ -30,45 +30,96 @@ from personadual.schema import (
 )
 
 Grader = Callable[..., dict[str, Any]]
+Key = tuple[int, str, int]
 COPIED = (QUESTION_ID, CONDITION, RIGHT_MODE, PERSONA, QUESTION)
+SAY_EVERY = 5.0  # seconds
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One answer to ask for: an item under an asked mode (``FREE`` or a mode's name)."""
+    """One answer to ask for: to an item under an asked mode (``FREE`` or a mode), greedy (0) or sampled (1, 2, ...)."""
 
     item: Item
     asked_mode: str
-    request: Request
+    sample: int = 0
+
+    @property
+    def key(self) -> Key:
+        return self.item.item, self.asked_mode, self.sample
+
+    @property
+    def seed(self) -> int | None:
+        """Of sampling: the same for every model and in every run. None for the greedy answer."""
+        if self.sample == 0:
+            return None
+        digest = hashlib.sha256(f"{self.item.item}/{self.asked_mode}/{self.sample}".encode()).digest()
+        return int.from_bytes(digest[:4], "big") >> 1
 
 
-class Generator:
-    """Turns items into requests and completions into rows."""
+@dataclass(frozen=True)
+class Score:
+    """Log-probs of a forced prefix: of all its tokens together, and of the deciding one. None where unknown."""
 
-    def __init__(self, label: str, seed: int, modes: Modes, tokenizer: Any, grader: Grader, template: dict[str, Any]):
+    tag: float | None = None
+    deciding: float | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer: its text, a forced prefix in front and special tokens dropped; its length in tokens, prefix and end
+    included; whether the length limit ended it; and for greedy forced answers the prefix's score.
+    """
+
+    response: str
+    n_tokens: int
+    truncated: bool
+    score: Score = Score()
+
+
+Batch = list[tuple[Asked, Reply]]
+"""Answers that came together."""
+
+
+@dataclass
+class Counts:
+    """Answers written, their tokens, and of an offline engine the prompt tokens: sent, and found in its cache."""
+
+    answers: int = 0
+    tokens: int = 0
+    prompt_tokens: int | None = None
+    cached_prompt_tokens: int | None = None
+
+    def as_json(self) -> dict[str, int]:
+        return {name: number for name, number in vars(self).items() if number is not None}
+
+
+def plan(items: Sequence[Item], modes: Modes, samples: int = 0, free_only: bool = False) -> list[Asked]:
+    """Every item free, then forced into each mode; of each the greedy answer, then the sampled ones.
+
+    An item's answers stand together, because they share its prompt.
+    """
+    asked_modes = (FREE,) if free_only else (FREE, *modes.names)
+    return [Asked(item, mode, sample) for item in items for mode in asked_modes for sample in range(samples + 1)]
+
+
+def pending(asks: Sequence[Asked], rows: Sequence[dict[str, Any]]) -> list[Asked]:
+    """The asks that ``rows`` does not answer yet."""
+    done = {(row[ITEM], row[ASKED_MODE], row.get(columns.SAMPLE, 0)) for row in rows}
+    return [asked for asked in asks if asked.key not in done]
+
+
+class RowMaker:
+    """Turns replies into graded rows (see ``columns``)."""
+
+    def __init__(self, label: str, seed: int, modes: Modes, grader: Grader, temperature: float):
         self.label, self.seed, self.modes = label, seed, modes
-        self._tokenizer, self._grader, self._template = tokenizer, grader, template
-        self._prefixes = dict(zip(modes.names, encode_prefixes(tokenizer, modes), strict=True))
-        self._deciding = deciding_position(list(self._prefixes.values()))
+        self._grader, self._temperature = grader, temperature
 
-    def asks(self, items: Sequence[Item]) -> list[Asked]:
-        """Every item free, then forced into each mode; the prompt is templated as verl does it for a rollout."""
-        found = []
-        for item in items:
-            prompt_ids = self._tokenizer.apply_chat_template(
-                item.prompt, add_generation_prompt=True, tokenize=True, return_dict=False, **self._template
-            )
-            for asked_mode in (FREE, *self.modes.names):
-                found.append(Asked(item, asked_mode, Request(list(prompt_ids), self._prefixes.get(asked_mode, []))))
-        return found
-
-    def row(self, asked: Asked, completion: Completion) -> dict[str, Any]:
-        """The graded row (see ``columns``). The mode is read from the text, of forced rows too."""
-        item, forced = asked.item, bool(asked.request.prefix_ids)
-        token_ids = asked.request.prefix_ids + completion.token_ids
-        response = self._tokenizer.decode(token_ids, skip_special_tokens=True)
+    def row(self, asked: Asked, reply: Reply) -> dict[str, Any]:
+        """The mode is read from the text, of forced rows too."""
+        item = asked.item
         extra_info = {**item.extra_info, ASKED_MODE: asked.asked_mode}
-        grade = self._grader(item.data_source, response, item.ground_truth, extra_info=extra_info)
+        grade = self._grader(item.data_source, reply.response, item.ground_truth, extra_info=extra_info)
         row = {
             columns.MODEL: self.label,
             columns.SEED: self.seed,
@@ -78,45 +129,64 @@ class Generator:
             **{name: item.extra_info[name] for name in COPIED},
             ASKED_MODE: asked.asked_mode,
             GROUND_TRUTH: item.ground_truth,
-            columns.RESPONSE: response,
-            columns.MODE: parse_mode(response, self.modes).name,
+            columns.RESPONSE: reply.response,
+            columns.MODE: parse_mode(reply.response, self.modes).name,
             **{name: float(grade[name]) for name in (ACC, FORMAT, SCORE)},
-            columns.TAG_LOGPROB: sum(completion.prefix_logprobs) if forced else None,
-            columns.DECIDING_LOGPROB: completion.prefix_logprobs[self._deciding] if forced else None,
-            columns.N_TOKENS: len(token_ids),
-            columns.TRUNCATED: completion.truncated,
+            columns.TAG_LOGPROB: reply.score.tag,
+            columns.DECIDING_LOGPROB: reply.score.deciding,
+            columns.N_TOKENS: reply.n_tokens,
+            columns.TRUNCATED: reply.truncated,
+            columns.SAMPLE: asked.sample,
+            columns.TEMPERATURE: self._temperature if asked.sample else 0.0,
+            columns.BASE_ITEM: item.base_item,
         }
-        columns.check_row(row, f"item {item.item}, {asked.asked_mode}")
-        return {field.name: row[field.name] for field in columns.FIELDS}
-
-
-def pending(asks: Sequence[Asked], rows: Sequence[dict[str, Any]]) -> list[Asked]:
-    """The asks that ``rows`` does not answer yet, by item and asked mode."""
-    done = {(row[ITEM], row[ASKED_MODE]) for row in rows}
-    return [asked for asked in asks if (asked.item.item, asked.asked_mode) not in done]
-
-
-def longest_prompt(asks: Sequence[Asked]) -> int:
-    return max(len(asked.request.prompt_ids) for asked in asks)
+        return columns.check_row(row, f"item {item.item}, {asked.asked_mode}")
 
 
 def generate(
-    generator: Generator, asks: Sequence[Asked], engine: Engine, out: RunFile, chunk: int, say: Callable[[str], None]
-) -> int:
-    """Answer ``asks`` in chunks, append each chunk's rows to ``out``, and return the number of tokens generated."""
-    start, tokens, done = time.monotonic(), 0, 0
-    for part in _chunks(asks, chunk):
-        completions = engine.complete([asked.request for asked in part])
-        out.append([generator.row(asked, got) for asked, got in zip(part, completions, strict=True)])
-        done += len(part)
-        tokens += sum(len(completion.token_ids) for completion in completions)
-        passed = time.monotonic() - start
-        left = passed / done * (len(asks) - done)
-        speed = f"{tokens / max(passed, 1e-9):.0f} tokens/s"
-        say(f"{generator.label}: {done}/{len(asks)} answers, {speed}, about {left:.0f} s left")
-    return tokens
+    maker: RowMaker, answers: Iterable[Batch], total: int, out: RunFile, say: Callable[[str], None], counts: Counts
+) -> None:
+    """Append the rows of each batch of answers to ``out`` as it comes; ``counts`` counts along."""
+    scores = Scores(out.rows)
+    start = said = time.monotonic()
+    for batch in answers:
+        rows = [maker.row(asked, reply) for asked, reply in scores.filled(batch)]
+        out.append(rows)
+        counts.answers += len(rows)
+        counts.tokens += sum(row[columns.N_TOKENS] for row in rows)
+        now = time.monotonic()
+        if rows and (now - said >= SAY_EVERY or counts.answers == total):
+            left = (now - start) / counts.answers * (total - counts.answers)
+            speed = f"{counts.tokens / max(now - start, 1e-9):.0f} tokens/s"
+            say(f"{maker.label}: {counts.answers}/{total} answers, {speed}, about {left:.0f} s left")
+            said = now
 
 
-def _chunks(asks: Sequence[Asked], size: int) -> Iterator[Sequence[Asked]]:
-    for start in range(0, len(asks), size):
-        yield asks[start : start + size]
+class Scores:
+    """Gives sampled forced answers the score that came with the greedy one, whose prompt and prefix are the same.
+
+    ``rows`` are those of earlier runs.
+    """
+
+    def __init__(self, rows: Sequence[dict[str, Any]]):
+        self._known: dict[tuple[int, str], Score] = {}
+        self._waiting: dict[tuple[int, str], Batch] = {}
+        for row in rows:
+            if not row.get(columns.SAMPLE, 0):
+                score = Score(row[columns.TAG_LOGPROB], row[columns.DECIDING_LOGPROB])
+                self._known[row[ITEM], row[ASKED_MODE]] = score
+
+    def filled(self, batch: Batch) -> Batch:
+        """``batch`` with its scores. A sampled answer that comes before its score is held until then."""
+        found: Batch = []
+        for asked, reply in batch:
+            key = asked.item.item, asked.asked_mode
+            if asked.sample == 0:
+                self._known[key] = reply.score
+                found.append((asked, reply))
+                found += [(held, replace(late, score=reply.score)) for held, late in self._waiting.pop(key, [])]
+            elif asked.asked_mode == FREE or key in self._known:
+                found.append((asked, replace(reply, score=self._known.get(key, Score()))))
+            else:
+                self._waiting.setdefault(key, []).append((asked, reply))
+        return found

@@ -7,38 +7,40 @@ from typing import Any
 
 import pandas as pd
 
-from personadual.evaluation.columns import MODEL, SEED
+from personadual.evaluation.bootstrap import SEEDS_NEEDED
+from personadual.evaluation.columns import MODEL, SEED, TEMPERATURE
+from personadual.evaluation.comparisons import FAMILY
 from personadual.evaluation.measures import SELECTION_ERROR, TAG_VALIDITY
-from personadual.evaluation.text import foreign
-from personadual.schema import CONDITION, ITEM, QUESTION_ID, RIGHT_MODE
+from personadual.evaluation.options import Statistics
+from personadual.evaluation.text import foreign, number
+from personadual.schema import ASKED_MODE, CONDITION, FREE, ITEM, QUESTION_ID, RIGHT_MODE
 
 SHARED_SETTINGS = ("data_sha256", "modes", "dtype", "max_tokens", "chat_template_kwargs", "decoding", "vllm")
+CORRECTION_NAMES = {"holm": "Holm", "bh": "Benjamini and Hochberg"}
 
 
 def what_it_does_not_show(
-    rows: pd.DataFrame, values: pd.DataFrame, summary: pd.DataFrame, differences: pd.DataFrame
+    rows: pd.DataFrame, values: pd.DataFrame, summary: pd.DataFrame, tested: pd.DataFrame, statistics: Statistics
 ) -> list[str]:
-    """Limits that follow from how much was measured."""
-    seeds = rows.groupby(MODEL, sort=False)[SEED].nunique()
-    told = []
-    if seeds.min() == 1:
-        told.append(
-            f"**One training run is not a distribution**: a single training seed of "
-            f"{', '.join(map(foreign, seeds[seeds == 1].index))}. The intervals cover the choice of test questions, "
-            "not another run."
-        )
-    else:
-        told.append(f"Training seeds per model: {seeds.min()} or more. The intervals resample questions, not seeds.")
+    """Limits that follow from how much was measured. ``tested``: the frames of comparisons, joined."""
+    told = _seeds(rows)
     counts = rows.drop_duplicates(ITEM)[CONDITION].value_counts()
     size = str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     told.append(
         f"{rows[ITEM].nunique()} items of {rows[QUESTION_ID].nunique()} questions, {size} "
         "per condition: smaller differences than the intervals' width can't be seen."
     )
-    if len(differences):
+    if len(tested):
+        families = ", ".join(f"{count} {name}" for name, count in _counts(tested[FAMILY].value_counts()).items())
         told.append(
-            f"{len(differences)} differences between models were computed, each with its own 95 % interval; about "
-            "one in twenty would leave out 0 by chance alone."
+            f"{len(tested)} differences between models were computed ({families}). Their p-values are corrected by "
+            f"{CORRECTION_NAMES[statistics.correction]} within each of these families; the intervals are not, and "
+            "about one in twenty would leave out 0 by chance alone."
+        )
+    if statistics.baseline is None:
+        told.append(
+            "The verdict's baseline is each model's own plain mode: accuracy that training took from both modes alike "
+            "does not show there (`--baseline` names another model)."
         )
     without = values[values[RIGHT_MODE].isna()].groupby(CONDITION)[ITEM].nunique()
     if len(without):
@@ -58,6 +60,25 @@ def what_it_does_not_show(
     return told
 
 
+def _seeds(rows: pd.DataFrame) -> list[str]:
+    """How many training runs stand behind each model, and what the intervals make of them."""
+    seeds = rows.groupby(MODEL, sort=False)[SEED].nunique()
+    told = []
+    if (seeds == 1).any():
+        told.append(
+            f"**One training run is not a distribution**: a single training seed of "
+            f"{', '.join(map(foreign, seeds[seeds == 1].index))}. The intervals cover the choice of test questions, "
+            "not another run."
+        )
+    few = seeds[(seeds > 1) & (seeds < SEEDS_NEEDED)]
+    if len(few):
+        told.append(
+            f"Two training seeds of {', '.join(map(foreign, few.index))}: their answers are averaged, and the "
+            "intervals cover the choice of test questions, not another run."
+        )
+    return told
+
+
 def mixed_settings(models: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any] | None) -> list[str]:
     """Settings that should be the same for all models and are not, and a test set that the manifest doesn't know."""
     settings = [model["settings"] for model in models if model["settings"]]
@@ -71,6 +92,16 @@ def mixed_settings(models: Sequence[Mapping[str, Any]], manifest: Mapping[str, A
     if known and any(entry.get("data_sha256") not in known for entry in settings):
         told.append("**The test set is not one of the manifest's files**: another build of the data was evaluated.")
     return told
+
+
+def mixed_temperatures(rows: pd.DataFrame) -> list[str]:
+    """Whether the models' free answers were drawn at different temperatures."""
+    free = rows[rows[ASKED_MODE] == FREE]
+    highest = free.groupby(MODEL, sort=False)[TEMPERATURE].max()
+    if highest.nunique() < 2:
+        return []
+    listed = ", ".join(f"{foreign(str(model))} {number(float(value))}" for model, value in highest.items())
+    return [f"**The models were not run alike**: the temperature of free answers is {listed}."]
 
 
 def _counts(series: pd.Series) -> dict[str, int]:

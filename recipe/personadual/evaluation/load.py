@@ -9,18 +9,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from personadual.evaluation.columns import FIELDS, MODE, MODEL, SEED, check_row
+from personadual.evaluation.columns import ANSWER, FIELDS, MODE, check_row
 from personadual.evaluation.runfile import complete_lines
 from personadual.modes import DEFAULT_MODES
 from personadual.schema import ASKED_MODE, CONDITION, FREE, INVALID, ITEM, QUESTION_ID, RIGHT_MODE
-
-ANSWER = [MODEL, SEED, ITEM, ASKED_MODE]
 
 
 def read_generations(paths: Sequence[Path]) -> pd.DataFrame:
     """All rows of ``paths``, models in the order of the files.
 
-    A last line without its end (a run that was killed) is dropped with a warning.
+    A last line without its end (a run that was killed) is dropped with a warning. Rows from before there were columns
+    for samples and derived items are greedy answers to the test file's own items, and are read as such.
 
     Raises:
         ValueError: with file, line and field, for a line that is no generation row; for an answer that is there
@@ -42,10 +41,10 @@ def read_generations(paths: Sequence[Path]) -> pd.DataFrame:
     if not rows:
         raise ValueError(f"no generations in {', '.join(map(str, paths)) or 'no files'}")
     frame = pd.DataFrame(rows)
-    twice = frame[frame.duplicated(ANSWER)]
+    twice = frame[frame.duplicated([*ANSWER])]
     if len(twice):
         first = twice.iloc[0]
-        raise ValueError(f"{first['_where']}: {dict(first[ANSWER])} is there twice")
+        raise ValueError(f"{first['_where']}: {dict(first[[*ANSWER]])} is there twice")
     for name in (QUESTION_ID, CONDITION, RIGHT_MODE):
         reference = frame.groupby(ITEM)[name].transform("first")
         differ = frame[(frame[name] != reference) & ~(frame[name].isna() & reference.isna())]
@@ -62,6 +61,8 @@ def read_generations(paths: Sequence[Path]) -> pd.DataFrame:
 def mode_names(rows: pd.DataFrame) -> list[str]:
     """Names of the modes in ``rows``: the default modes in their order, others as they first appear.
 
+    The default modes where nothing else is named, as in free answers that all are in one mode, or in none.
+
     Raises:
         ValueError: fewer than two modes, or a right mode that is none of them.
     """
@@ -69,6 +70,8 @@ def mode_names(rows: pd.DataFrame) -> list[str]:
     found += [name for name in pd.unique(rows[MODE]) if name != INVALID and name not in found]
     names = [name for name in DEFAULT_MODES.names if name in found]
     names += [name for name in found if name not in names]
+    if set(names) < set(DEFAULT_MODES.names):
+        names = [*DEFAULT_MODES.names]
     if len(names) < 2:
         raise ValueError(f"at least two modes are needed, the rows name {names or 'none'}")
     unknown = set(rows[RIGHT_MODE].dropna()) - set(names)

@@ -1,35 +1,49 @@
-"""``report.md`` and ``report.json`` with their figures, from files of generations alone."""
+"""``report.md``, ``report.html`` and ``report.json`` with their figures, from files of generations alone."""
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from personadual.evaluation import measures, sections
-from personadual.evaluation.columns import MODEL, SEED
+from personadual.evaluation import measures, sections, tables
+from personadual.evaluation.columns import MODEL, RESPONSE, SEED
+from personadual.evaluation.comparisons import checks, comparisons
 from personadual.evaluation.curves import Panel, default_panels, matching, plot_training, read_training_log
+from personadual.evaluation.effects import effects
 from personadual.evaluation.figures import ACCURACY, MODE_CHOICE, TRAINING, plot_accuracy, plot_mode_choice
-from personadual.evaluation.findings import compared_measures, what_it_shows
-from personadual.evaluation.limits import mixed_settings, what_it_does_not_show
+from personadual.evaluation.findings import what_it_shows
+from personadual.evaluation.fingerprint import command_line
+from personadual.evaluation.grid import to_grid
+from personadual.evaluation.limits import mixed_settings, mixed_temperatures, what_it_does_not_show
 from personadual.evaluation.load import mode_names, read_generations
+from personadual.evaluation.options import Statistics
 from personadual.evaluation.runfile import SESSIONS, SETTINGS, read_meta
-from personadual.evaluation.summary import contrasts, paired_differences, summarise
+from personadual.evaluation.summary import by_source, seed_spread, summarise
 from personadual.evaluation.text import escape, plain_table
+from personadual.evaluation.verdict import over_personalization_cost, verdicts
 from personadual.files import write_text
-from personadual.schema import ITEM
+from personadual.reward_fns.graders import PRIVATE_SOURCES
+from personadual.schema import DATA_SOURCE, GROUND_TRUTH, ITEM, PERSONA, QUESTION
 
 FIGURES = "figures"
+WITHHELD = "(not shown: the set's authors ask for that)"
+PACKAGES = ("scipy", "statsmodels", "matplotlib")
+DEFAULT_STATISTICS = Statistics()
 
 
 @dataclass
 class Report:
-    """Everything that is told, before it is written."""
+    """Everything that is told, before it is written.
+
+    Long frames of estimates: ``summary`` (measures), ``sources``, ``effects``, ``comparisons``, ``checks``; ``seeds``:
+    spread over training runs; ``verdicts``: one dictionary a model. Each is described where it is made.
+    """
 
     title: str
     rows: pd.DataFrame
@@ -37,21 +51,28 @@ class Report:
     extras: dict[str, Any] = field(default_factory=dict)  # run and manifest, as given
     log: pd.DataFrame | None = None
     panels: Sequence[Panel] = ()
+    statistics: Statistics = field(default_factory=Statistics)
 
     def __post_init__(self) -> None:
+        chosen = self.statistics
         self.modes = mode_names(self.rows)
         self.values = measures.item_values(self.rows, self.modes)
-        self.summary = summarise(self.values, self.modes)
-        self.contrasts = contrasts(self.values, self.modes)
-        labels = list(pd.unique(self.rows[MODEL]))
-        compared = [*compared_measures(self.modes), measures.HYBRID, measures.prob(self.modes[1])]
-        pairs = itertools.pairwise(labels)
-        found = [paired_differences(self.values, old, new, compared) for old, new in pairs]
-        self.differences = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
-        self.shows = what_it_shows(self.summary, self.differences, self.modes)
-        self.limits = mixed_settings(self.models, self.extras.get("manifest"))
-        self.limits += what_it_does_not_show(self.rows, self.values, self.summary, self.differences)
+        grid = to_grid(self.values)
+        pairs = chosen.pairs(list(grid.values))
+        self.verdicts = verdicts(grid, self.modes, chosen.baseline, chosen.margin)
+        self.summary = summarise(grid, self.modes)
+        self.sources = by_source(grid, self.modes)
+        self.seeds = seed_spread(grid, self.modes)
+        cost = over_personalization_cost(grid, self.modes, chosen.baseline)
+        self.effects = pd.concat([effects(grid, self.modes), cost], ignore_index=True)
+        self.comparisons = comparisons(grid, pairs, self.modes, chosen.correction)
+        self.checks = checks(grid, pairs, self.modes, chosen.correction)
+        self.shows = what_it_shows(self.summary, self.comparisons, self.checks, self.modes)
+        self.limits = mixed_settings(self.models, self.extras.get("manifest")) + mixed_temperatures(self.rows)
+        tested = pd.concat([self.comparisons, self.checks], ignore_index=True)
+        self.limits += what_it_does_not_show(self.rows, self.values, self.summary, tested, chosen)
         self.panels = self.panels or default_panels(self.modes[1])
+        self.rows = withheld(self.rows)  # after all that reads a text
 
     def series(self) -> dict[str, pd.Series]:
         if self.log is None:
@@ -63,14 +84,32 @@ class Report:
         }
 
 
+def withheld(rows: pd.DataFrame) -> pd.DataFrame:
+    """``rows`` without the texts of sets whose authors ask that no question of theirs be shown."""
+    private = rows[DATA_SOURCE].isin(PRIVATE_SOURCES)
+    if not private.any():
+        return rows
+    texts = [PERSONA, QUESTION, GROUND_TRUTH, RESPONSE]
+    return rows.assign(**{name: rows[name].mask(private, WITHHELD) for name in texts})
+
+
 def read_report(
     paths: Sequence[Path],
     title: str,
     training_logs: Sequence[Path] = (),
     extras: Mapping[str, Path | None] | None = None,
     panels: Sequence[Panel] = (),
+    statistics: Statistics = DEFAULT_STATISTICS,
 ) -> Report:
-    """Read the generations, their settings, and what else is given."""
+    """Read the generations, their settings, and what else is given.
+
+    Raises:
+        ValueError: rows that are none, or a model in ``statistics`` that has no rows.
+        ModuleNotFoundError: one of ``PACKAGES`` is not installed.
+    """
+    for package in PACKAGES:
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(f"a report needs {package}, which is missing: pip install 'personadual[report]'")
     rows = read_generations(paths)
     metas = {}
     for path in paths:
@@ -85,7 +124,7 @@ def read_report(
         models.append({MODEL: label, SEED: int(part[SEED].iloc[0]), **counts, **settings})
     log = read_training_log(training_logs) if training_logs else None
     loaded = {name: _read_object(path) for name, path in (extras or {}).items() if path is not None}
-    return Report(title, rows, models, loaded, log, panels)
+    return Report(title, rows, models, loaded, log, panels, statistics)
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -99,23 +138,35 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def write_report(report: Report, out: Path) -> Path:
-    """Figures first, then ``report.json`` and ``report.md``, each written whole."""
+    """Figures first, then ``report.json``, ``report.html`` and ``report.md``, each written whole."""
+    from personadual.evaluation.html.page import render_page
+
     figures = out / FIGURES
     plot_mode_choice(report.summary, report.values, report.modes, figures / MODE_CHOICE)
     plot_accuracy(report.summary, report.modes, figures / ACCURACY)
     has_curves = report.log is not None and plot_training(report.log, report.panels, figures / TRAINING) is not None
     write_text(out / "report.json", json.dumps(as_json(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(out / "report.html", render_page(report, command_line()))
     write_text(out / "report.md", as_markdown(report, has_curves))
     return out / "report.md"
 
 
 def as_json(report: Report) -> dict[str, Any]:
     """The numbers of the report; null where a value does not exist."""
-    frames = {"measures": report.summary, "contrasts": report.contrasts, "differences": report.differences}
+    frames = {
+        "measures": report.summary,
+        "effects": report.effects,
+        "comparisons": report.comparisons,
+        "checks": report.checks,
+        "sources": report.sources,
+        "seeds": report.seeds,
+    }
     return {
         "title": report.title,
         "modes": report.modes,
         "models": report.models,
+        "statistics": report.statistics.as_json(),
+        "verdicts": _records(pd.DataFrame(report.verdicts)),
         **{name: _records(frame) for name, frame in frames.items()},
         "shows": report.shows,
         "does_not_show": report.limits,
@@ -129,16 +180,16 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def terminal_text(report: Report) -> str:
-    """The main tables for a terminal."""
+    """The verdicts and the main tables for a terminal."""
     labels = list(pd.unique(report.rows[MODEL]))
     mode = report.modes[1]
-    tables = {
+    shown = {
         "Expected mode-selection error (lower is better)": measures.SELECTION_ERROR,
         f"P({mode})": measures.prob(mode),
         "Accuracy of free answers": measures.ACC_FREE,
     }
-    parts = []
-    for heading, measure in tables.items():
+    parts = [tables.verdict_text(report.verdicts) + "\n"]
+    for heading, measure in shown.items():
         rows = sections.measure_rows(report.summary, measure, labels)
         parts.append(f"{heading}\n{plain_table(['condition', 'n', *labels], rows)}\n")
     return "\n".join(parts)

@@ -11,6 +11,7 @@ from typing import Any
 from personadual.files import write_json
 
 SETTINGS, SESSIONS = "settings", "sessions"
+ROWS = ".jsonl"
 
 
 def meta_path(path: Path) -> Path:
@@ -86,6 +87,8 @@ class RunFile:
 
     def append(self, rows: list[dict[str, Any]]) -> None:
         """Add ``rows`` in one write that is on disk when this returns."""
+        if not rows:
+            return
         lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
         # A lone surrogate, which a byte-level tokenizer can decode to, has no UTF-8; it is written as "?".
         self._file.write("".join(lines).encode("utf-8", errors="replace"))
@@ -93,8 +96,13 @@ class RunFile:
         os.fsync(self._file.fileno())
 
     def add_session(self, session: dict[str, Any]) -> None:
-        """Note timings and machine of the process that has just added rows."""
+        """Note what the process that now adds rows is: its command."""
         self.meta.setdefault(SESSIONS, []).append(session)
+        self._save_meta()
+
+    def extend_session(self, more: dict[str, Any]) -> None:
+        """Note what came of it: timings, counts, the machine."""
+        self.meta[SESSIONS][-1] |= more
         self._save_meta()
 
     def _save_meta(self) -> None:

@@ -1,4 +1,4 @@
-"""Sections of the report as Markdown."""
+"""Sections of the report as Markdown: means of measures, what was run, samples."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from personadual.evaluation.columns import ALL, MODE, MODEL, RESPONSE, SEED
-from personadual.evaluation.summary import FACTUAL, conditions_of, lookup
+from personadual.evaluation.summary import FACTUAL, MEASURE, SEEDS, conditions_of, lookup
+from personadual.evaluation.tables import sizes_text
 from personadual.evaluation.text import estimate_text, foreign, markdown_table, number
-from personadual.schema import ACC, ASKED_MODE, CONDITION, FREE, GROUND_TRUTH, ITEM, PERSONA, QUESTION
+from personadual.schema import ACC, ASKED_MODE, CONDITION, FREE, GROUND_TRUTH, ITEM, PERSONA, QUESTION, SOURCE
 
 
 def measure_rows(summary: pd.DataFrame, measure: str, models: Sequence[str]) -> list[list[str]]:
@@ -20,8 +21,7 @@ def measure_rows(summary: pd.DataFrame, measure: str, models: Sequence[str]) -> 
     for condition in [*conditions_of(summary), *groups]:
         estimates = [lookup(summary, model=model, condition=condition, measure=measure) for model in models]
         if any(estimates):
-            sizes = sorted({estimate.n for estimate in estimates if estimate})
-            found.append([condition, "/".join(map(str, sizes)), *map(estimate_text, estimates)])
+            found.append([condition, sizes_text(estimates), *map(estimate_text, estimates)])
     return found
 
 
@@ -32,31 +32,29 @@ def measure_table(summary: pd.DataFrame, measure: str) -> str:
     return markdown_table(["condition", "n", *map(foreign, models)], rows)
 
 
-def contrast_table(contrasts: pd.DataFrame) -> str:
-    """(measure, asked mode) down, models across."""
-    models = list(pd.unique(contrasts[MODEL]))
-    rows = []
-    for measure, asked in contrasts[["measure", "asked_mode"]].drop_duplicates().itertuples(index=False):
-        found = [lookup(contrasts, model=model, measure=measure, asked_mode=asked) for model in models]
-        if any(found):
-            sizes = sorted({estimate.n for estimate in found if estimate})
-            shown = [estimate_text(estimate, signed=True) for estimate in found]
-            rows.append([measure, foreign(asked), "/".join(map(str, sizes)), *shown])
-    return markdown_table(["contrast", "asked mode", "questions", *map(foreign, models)], rows)
+def seeds_table(seeds: pd.DataFrame, measures: Sequence[str]) -> str:
+    """Mean ± standard deviation and range over the training seeds, over all items: measures down, models across."""
+    part = seeds[(seeds[CONDITION] == ALL) & seeds[MEASURE].isin(measures)]
+    models = list(pd.unique(part[MODEL]))
+    cells = {
+        (row[MODEL], row[MEASURE]): f"{number(row['mean'])} ± {number(row['sd'])} "
+        f"({number(row['min'])} to {number(row['max'])}, {row[SEEDS]} seeds)"
+        for row in part.to_dict("records")
+    }
+    rows = [[name, *(cells.get((model, name), "–") for model in models)] for name in pd.unique(part[MEASURE])]
+    return markdown_table(["measure", *map(foreign, models)], rows)
 
 
-def difference_table(differences: pd.DataFrame, measure: str) -> str:
-    """Conditions and groups down, pairs of models across."""
-    part = differences[differences["measure"] == measure]
-    pairs = list(part[["before", "after"]].drop_duplicates().itertuples(index=False, name=None))
+def source_table(sources: pd.DataFrame, measure: str) -> str:
+    """(data source, condition) down, models across."""
+    models = list(pd.unique(sources[MODEL]))
     rows = []
-    for condition in pd.unique(part[CONDITION]):
-        found = [lookup(part, before=old, after=new, condition=condition) for old, new in pairs]
+    for source, condition in sources[[SOURCE, CONDITION]].drop_duplicates().itertuples(index=False, name=None):
+        keys = {SOURCE: source, CONDITION: condition, MEASURE: measure}
+        found = [lookup(sources, **{MODEL: model}, **keys) for model in models]
         if any(found):
-            sizes = sorted({estimate.n for estimate in found if estimate})
-            shown = [estimate_text(estimate, signed=True) for estimate in found]
-            rows.append([foreign(condition), "/".join(map(str, sizes)), *shown])
-    return markdown_table(["condition", "n", *(f"{foreign(old)} → {foreign(new)}" for old, new in pairs)], rows)
+            rows.append([foreign(source), foreign(condition), sizes_text(found), *map(estimate_text, found)])
+    return markdown_table(["source", "condition", "n", *map(foreign, models)], rows)
 
 
 def models_table(models: Sequence[Mapping[str, Any]]) -> str:
@@ -98,18 +96,18 @@ def training_table(series: Mapping[str, pd.Series]) -> str:
     return markdown_table(["metric", "first", "last"], rows)
 
 
-def samples(rows: pd.DataFrame, modes: Sequence[str], per_condition: int = 2) -> str:
-    """The first items of each condition that all models answered: what each said, freely and forced."""
+def samples(rows: pd.DataFrame, modes: Sequence[str], per_condition: int = 1) -> str:
+    """The first item of each condition that all models answered: what each said, freely and forced."""
     models = list(pd.unique(rows[MODEL]))
     asked_modes = (FREE, *modes)
-    first_seed = rows.drop_duplicates([MODEL, ITEM, ASKED_MODE]).to_dict("records")
-    answers = {(row[MODEL], row[ITEM], row[ASKED_MODE]): row for row in first_seed}
     parts = []
     items = rows.drop_duplicates(ITEM)
     answered = rows[rows[ASKED_MODE] == FREE].groupby(ITEM)[MODEL].nunique() == len(models)
+    shown = items[items[ITEM].map(answered).eq(True)].groupby(CONDITION, sort=False).head(per_condition)
+    first = rows[rows[ITEM].isin(shown[ITEM])].drop_duplicates([MODEL, ITEM, ASKED_MODE]).to_dict("records")
+    answers = {(row[MODEL], row[ITEM], row[ASKED_MODE]): row for row in first}
     for condition in pd.unique(items[CONDITION]):
-        of_condition = items[(items[CONDITION] == condition) & items[ITEM].map(answered).eq(True)]
-        for _, item in of_condition.head(per_condition).iterrows():
+        for _, item in shown[shown[CONDITION] == condition].iterrows():
             parts.append(f"**{foreign(condition)}**, item {item[ITEM]}. Persona: {foreign(item[PERSONA])}\n")
             parts.append(f"Question: {foreign(item[QUESTION])} Answer: {foreign(item[GROUND_TRUTH])}\n")
             table = []

@@ -37,6 +37,17 @@ def estimate_text(estimate: Estimate | None, signed: bool = False) -> str:
     return f"{number(estimate.value, signed)} {interval}"
 
 
+def p_text(p: float) -> str:
+    """``p = 0.012``; a bound below 0.001, nothing where there is no test."""
+    if p != p:
+        return ""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.0995 else f"p = {p:.2f}"
+
+
+def seeds_text(seeds: int) -> str:
+    return f"{seeds} training seed{'s' if seeds > 1 else ''}"
+
+
 def visible(text: str) -> str:
     """``text`` on one line with everything unseen spelt out: control, direction and zero-width characters."""
     shown = []
