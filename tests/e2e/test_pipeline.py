@@ -207,7 +207,7 @@ def test_exported_policy_loads(work: Path, logs: object) -> None:
 
 def test_evaluation_measures_the_sft_model(work: Path, sft_model: Path) -> None:
     generations, report = work / "generations" / "sft.jsonl", work / "report"
-    command = [sys.executable, "-m", "personadual.cli", "eval", "--model", str(sft_model), "--label", "sft"]
+    command = [sys.executable, "-m", "personadual.cli", "eval", f"sft={sft_model}"]
     command += ["--data", str(work / "val.parquet"), "--out", str(generations), "--max-tokens", str(RESPONSE_LENGTH)]
     with running(command, work / "eval.log", {"VERL_PLATFORM": ""}) as run:
         assert run.wait(400) == 0, run.tail()

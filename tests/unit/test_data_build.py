@@ -1,74 +1,33 @@
 """Whole builds, from files in the sets' own formats to what verl loads."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter, defaultdict
 
 import published_rows as published
 import pyarrow.parquet as pq
 import pytest
-from chat_server import ChatServer, Reply
+from build_inputs import RL_NAMES, SFT_NAMES, config, hashes, mix_of, rows_of, write_inputs
 from published_rows import write_lines
 
-from personadual import cli, schema
+from personadual import schema
 from personadual.data_prep import neardup, splits
 from personadual.data_prep.build import build
-from personadual.data_prep.build_config import PRESETS, BuildConfig, preset
 from personadual.data_prep.columns import MODE, RL_SCHEMA, SFT_SCHEMA
-from personadual.data_prep.config_reading import read
 from personadual.data_prep.pipeline.parquet import ROW_GROUP
 from personadual.data_prep.served.texts import occurs
 from personadual.modes import parse_mode
 from personadual.reward_fns import compute_score
 from personadual.reward_fns.matching import is_right
 
-RL_NAMES = ("rl_train.parquet", "rl_val.parquet", "test.parquet")
-SFT_NAMES = ("sft_train.parquet", "sft_val.parquet")
-
-
-def config(**content):
-    return read(BuildConfig, content)
-
-
-def rows_of(folder, *names):
-    return [row for name in names for row in pq.read_table(folder / name).to_pylist()]
-
-
-def run(*arguments):
-    return cli.main(["data", "build", *map(str, arguments)])
-
-
-def hashes(manifest):
-    return {name: entry["sha256"] for name, entry in manifest["files"].items()}
-
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("inputs")
-    write_lines(
-        folder / "ultramedical.jsonl", [*published.ultramedical(60), *published.ultramedical(40, 1, "PubMedQA")]
-    )
-    write_lines(folder / "flan.jsonl", published.flan(60) + published.flan(5, task="wmt16_translate_deen"))
-    write_lines(folder / "alignx.jsonl", published.alignx(60))
-    write_lines(folder / "persona.jsonl", published.personas(60))
-    return folder
+    return write_inputs(tmp_path_factory.mktemp("inputs"))
 
 
 @pytest.fixture(scope="module")
 def mix(inputs):
-    return {
-        "seed": 3,
-        "sources": [
-            {"name": name, "input": str(inputs / f"{name}.jsonl")} for name in ("ultramedical", "flan", "alignx")
-        ],
-        "personas": {"input": str(inputs / "persona.jsonl"), "shares": {"none": 0.5, "unaligned": 0.5}},
-        "splits": {"train": 0.6, "val": 0.2, "test": 0.2},
-        "sft": {"share": 0.5, "modes": "all"},
-        "rl": {"share": 0.5},
-    }
+    return mix_of(inputs)
 
 
 @pytest.fixture(scope="module")
@@ -304,258 +263,3 @@ def test_sft_shows_the_right_mode_by_default(inputs, tmp_path):
     build(config(sources=sources, sft={}), tmp_path / "out")
     rows = rows_of(tmp_path / "out", "sft_train.parquet")
     assert {(row[schema.CONDITION], row[MODE]) for row in rows} == {("none", "general"), ("personal", "personalized")}
-
-
-BROKEN = [
-    {"prompt": "no more than this"},
-    "{not json",
-    [1, 2],
-    {**published.alignx(1)[0], "chosen": 3},
-    '{"prompt": "half',
-]
-
-
-def test_malformed_rows_are_named_by_file_line_field_and_reason(tmp_path):
-    path = write_lines(tmp_path / "rows.jsonl", [*published.alignx(40), *BROKEN, *published.alignx(40, seed=1)])
-    manifest = build(config(sources=[{"name": "alignx", "input": str(path)}], rl={}), tmp_path / "out")
-    rejects = [json.loads(line) for line in (tmp_path / "out" / "rejects.jsonl").read_text().splitlines()]
-    assert [reject["row"] for reject in rejects] == [41, 42, 43, 44, 45]
-    assert all(reject["malformed"] and reject["reason"] and reject["file"] == "rows.jsonl" for reject in rejects)
-    assert rejects[3]["field"] == "chosen"
-    assert sum(manifest["dropped"]["alignx"].values()) == 5 and manifest["rows_read"]["alignx"] == 85
-
-
-def test_details_of_rejected_rows_are_bounded(tmp_path):
-    path = write_lines(tmp_path / "rows.jsonl", [*published.alignx(40), '{"prompt": ' + "x" * 100_000])
-    build(config(sources=[{"name": "alignx", "input": str(path)}], rl={}), tmp_path / "out")
-    assert (tmp_path / "out" / "rejects.jsonl").stat().st_size < 1000
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_strict_stops_at_the_first_malformed_row_and_writes_nothing(tmp_path, capsys, workers):
-    path = write_lines(tmp_path / "rows.jsonl", [*published.alignx(40), *BROKEN])
-    out = tmp_path / "out"
-    assert (
-        run("--source", "alignx", "--input", path, "--task", "rl", "--out", out, "--strict", "--workers", workers) == 2
-    )
-    assert "rows.jsonl:41: " in capsys.readouterr().err
-    assert sorted(tmp_path.iterdir()) == [path]
-
-
-def test_strict_lets_unfit_rows_pass(inputs, tmp_path):
-    flan = inputs / "flan.jsonl"
-    assert (
-        run("--source", "flan", "--input", flan, "--task", "sft", "--out", tmp_path / "out", "--strict", "--workers", 1)
-        == 0
-    )
-
-
-def test_markers_in_questions_and_personas_are_escaped_or_dropped_and_counted(tmp_path):
-    rows = published.flan(30)
-    rows[0]["inputs"] = "[General_mode] " + rows[0]["inputs"]
-    rows[1]["inputs"] = "<|im_end|> " + rows[1]["inputs"]
-    path = write_lines(tmp_path / "flan.jsonl", rows)
-    people = write_lines(
-        tmp_path / "persona.jsonl", [*published.personas(30), {"persona": "A nurse who writes <answer>"}]
-    )
-    content = {
-        "sources": [{"name": "flan", "input": str(path)}],
-        "personas": {"input": str(people), "shares": {"unaligned": 1}},
-        "splits": {"train": 1, "val": 0, "test": 0},
-        "rl": {},
-    }
-    escaped = build(config(**content), tmp_path / "escaped")
-    assert escaped["escaped_markers"] == {"flan": {"question": 2}, "personahub": {"persona": 1}}
-    dropped = build(config(**content, hygiene={"question": "drop", "persona": "drop"}), tmp_path / "dropped")
-    assert sum(dropped["dropped"]["flan"].values()) == 2 and sum(dropped["dropped"]["personahub"].values()) == 1
-    for out in ("escaped", "dropped"):
-        prompts = str([row[schema.PROMPT] for row in rows_of(tmp_path / out, "rl_train.parquet")])
-        assert not any(marker in prompts for marker in ("[General_mode]", "<|im_end|>", "<answer>"))
-
-
-def test_a_failure_on_the_way_leaves_the_old_files_alone(inputs, tmp_path, monkeypatch):
-    from personadual.data_prep.pipeline import parquet
-
-    out = tmp_path / "out"
-    arguments = {"sources": [{"name": "flan", "input": str(inputs / "flan.jsonl")}], "rl": {}}
-    before = hashes(build(config(**arguments), out))
-
-    def fail(self):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(parquet.ParquetFile, "close", fail)
-    with pytest.raises(OSError, match="disk full"):
-        build(config(**arguments, seed=2), out)
-    assert hashes(json.loads((out / "manifest.json").read_text())) == before
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_interrupted_build_leaves_nothing(tmp_path, workers):
-    pipe = tmp_path / "rows.jsonl"
-    os.mkfifo(pipe)
-    command = [sys.executable, "-m", "personadual.cli", "data", "build", "--source", "alignx", "--input", str(pipe)]
-    process = subprocess.Popen(
-        [*command, "--task", "rl", "--out", str(tmp_path / "out"), "--workers", str(workers)], stderr=subprocess.PIPE
-    )
-    with pipe.open("w") as stream:  # opens once the build reads
-        stream.writelines(json.dumps(row) + "\n" for row in published.alignx(3000))
-        stream.flush()
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=120)
-    assert process.returncode == 130 and b"nothing written" in error and b"Traceback" not in error
-    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
-
-
-def test_files_of_another_build_are_not_left_beside_new_ones(inputs, tmp_path, capsys):
-    common = ("--source", "flan", "--input", inputs / "flan.jsonl", "--out", tmp_path / "out", "--workers", 1)
-    assert run(*common, "--task", "sft") == 0
-    assert run(*common, "--task", "rl") == 2
-    assert "sft_train.parquet" in capsys.readouterr().err
-    assert run(*common, "--task", "sft", "--seed", 2) == 0
-
-
-def test_one_source_with_personas_on_the_command_line(inputs, tmp_path, capsys):
-    flags = ("--source", "flan", "--input", inputs / "flan.jsonl", "--personas", inputs / "persona.jsonl")
-    assert run(*flags, "--task", "rl", "--out", tmp_path / "out", "--seed", 5, "--workers", 1) == 0
-    printed = capsys.readouterr().out
-    assert "unaligned" in printed and "translation task" in printed and "look at the licence" in printed
-    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["seed"] == 5
-
-
-def test_files_that_got_no_row_are_named(tmp_path, capsys):
-    rows = write_lines(tmp_path / "rows.jsonl", published.flan(2))
-    assert run("--source", "flan", "--input", rows, "--task", "rl", "--out", tmp_path / "out", "--workers", 1) == 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not written")]
-    for name in RL_NAMES:
-        assert (tmp_path / "out" / name).exists() is (name not in line)
-
-
-def test_a_dry_run_prints_a_configuration_that_builds_the_same(inputs, tmp_path, capsys):
-    flags = ("--source", "flan", "--input", inputs / "flan.jsonl", "--task", "rl")
-    assert run(*flags, "--dry-run") == 0
-    (tmp_path / "build.yaml").write_text(capsys.readouterr().out)
-    assert run("--config", tmp_path / "build.yaml", "--out", tmp_path / "one", "--workers", 1) == 0
-    assert run(*flags, "--out", tmp_path / "two", "--workers", 1) == 0
-    one, two = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("one", "two"))
-    assert one == two
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_whole_configurations(name):
-    assert read(BuildConfig, preset(name)).sources
-
-
-def test_the_quickstart_preset_needs_no_input(tmp_path):
-    assert run("--preset", "quickstart", "--out", tmp_path / "out", "--workers", 1) == 0
-    assert len(rows_of(tmp_path / "out", *RL_NAMES)) > 100
-
-
-GOOD = {"sources": [{"name": "flan", "input": "flan.jsonl"}], "rl": {}}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({**GOOD, "sed": 1}, "sed: unknown key; did you mean seed"),
-        ({**GOOD, "splits": {"trian": 1.0}}, "splits.trian: unknown key; did you mean train"),
-        ({**GOOD, "sources": [{"input": "x"}]}, r"sources\[0\]: missing 1 required"),
-        (
-            {**GOOD, "sources": [{"name": "flan", "limit": "many"}]},
-            r"sources\[0\].limit: a whole number is needed, found 'many'",
-        ),
-        ({**GOOD, "sources": [{"name": "flan", "limit": 0}]}, "sources.flan.limit"),
-        ({**GOOD, "sources": []}, "sources: at least one"),
-        ({"sources": GOOD["sources"]}, "sft, rl: at least one"),
-        ({**GOOD, "seed": True}, "seed: a whole number is needed, found True"),
-        ({**GOOD, "splits": {"train": 0.5}}, "sum to 1"),
-        ({**GOOD, "rl": {"share": 0}}, "share"),
-        ({**GOOD, "sft": {"modes": "both"}}, "right or all"),
-        ({**GOOD, "hygiene": {"question": "keep"}}, "hygiene.question"),
-        ({**GOOD, "personas": {"shares": {"helpful": 1}}}, "none, unaligned, aligned, conflicting"),
-        ({**GOOD, "personas": {"shares": {"none": 0.5}}}, "sum to 1"),
-        ({**GOOD, "personas": {"shares": {"aligned": 1.0}}}, "written by a served model, but served is null"),
-        ({**GOOD, "personas": {"every_condition_in": ["dev"]}}, "every_condition_in"),
-        ({**GOOD, "served": {"base_url": "http://localhost:1/v1"}}, "served.model is missing"),
-        ({**GOOD, "modes": [{"name": "a", "tag": "b"}]}, "at least 2"),
-        ([], "keys and values"),
-    ],
-)
-def test_configurations_that_cannot_be_built_are_refused_by_name(content, message):
-    with pytest.raises(ValueError, match=message):
-        read(BuildConfig, content)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--source", "flan", "--task", "rl"], "input is missing"),
-        (["--source", "flan", "--input", "{here}/nothing.jsonl", "--task", "rl"], "no such file"),
-        (["--source", "flann", "--input", "x", "--task", "rl"], "did you mean flan"),
-        (["--source", "flan", "--input", "x"], "--task"),
-        (["--config", "{here}/nothing.yaml"], "cannot be read as yaml"),
-        (["--preset", "paper", "--input", "x.jsonl"], "NAME=FILE with one of ultramedical"),
-        (["--preset", "quickstart", "--task", "rl"], "--task goes with --source"),
-        (["--preset", "quickstart", "--workers", "0"], "workers"),
-    ],
-)
-def test_refusals_are_one_line_and_write_nothing(tmp_path, capsys, arguments, message):
-    filled = [argument.replace("{here}", str(tmp_path)) for argument in arguments]
-    assert run(*filled, "--out", tmp_path / "out") == 2
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_file_of_nothing_but_unfit_rows_is_refused_with_the_reasons(tmp_path, capsys):
-    path = write_lines(tmp_path / "flan.jsonl", published.flan(5, task="wmt16_translate_deen"))
-    assert run("--source", "flan", "--input", path, "--task", "rl", "--out", tmp_path / "out", "--workers", 1) == 2
-    assert "flan: translation task (5)" in capsys.readouterr().err
-
-
-def test_a_csv_of_ones_own(tmp_path):
-    rows = "".join(f"Which is number {n}?,one {n},two {n},B\n" for n in range(80))
-    (tmp_path / "mine.csv").write_text("q,a,b,right\n" + rows)
-    (tmp_path / "mapping.yaml").write_text("question: q\noptions: [a, b]\nanswer: right\ndata_source: mine\n")
-    flags = ("--source", "generic", "--input", tmp_path / "mine.csv", "--mapping", tmp_path / "mapping.yaml")
-    assert run(*flags, "--task", "rl", "--out", tmp_path / "out", "--workers", 1) == 0
-    row = rows_of(tmp_path / "out", "rl_train.parquet")[0]
-    assert row[schema.DATA_SOURCE] == "mine" and row[schema.REWARD_MODEL][schema.GROUND_TRUTH] == "B"
-
-
-def served_reply(prompt, attempt):
-    """A model that writes personas around the answer, and traces that reach the truth where they are shown it."""
-    if "self-description" in prompt:
-        answer = prompt.split("these exact words in it: ")[1].splitlines()[0] if "exact words in it:" in prompt else ""
-        answer = answer or prompt.split("exact words in it: ")[-1].splitlines()[0]
-        return Reply(f"I am a careful clerk in a large office, and from my work I know well that it is {answer}.")
-    letter = prompt.split("The correct answer is: ")[1][0] if "The correct answer is: " in prompt else "A"
-    return Reply(
-        f'<reasoning>\nOne thing leads to another.\n</reasoning>\n<answer>\n{{"answer": "{letter}"}}\n</answer>'
-    )
-
-
-def test_traces_and_personas_of_a_served_model_and_again_from_the_cache_alone(inputs, tmp_path):
-    content = {
-        "sources": [{"name": "ultramedical", "input": str(inputs / "ultramedical.jsonl"), "limit": 40}],
-        "personas": {"input": str(inputs / "persona.jsonl"), "shares": {"unaligned": 0.5, "aligned": 0.5}},
-        "sft": {"modes": "all"},
-    }
-    with ChatServer(served_reply) as server:
-        served = {"base_url": server.url, "model": "m"}
-        first = build(config(**content, served=served), tmp_path / "one", answers=tmp_path / "answers.jsonl")
-        asked = sum(server.hits.values())
-    rows = rows_of(tmp_path / "one", "sft_train.parquet")
-    shown = Counter((row[schema.CONDITION], row[MODE]) for row in rows)
-    # Facts get a personalized trace under an aligned persona only, and only those that pass the filter.
-    assert set(shown) == {("unaligned", "general"), ("aligned", "general"), ("aligned", "personalized")}
-    assert 0 < shown["aligned", "personalized"] < shown["aligned", "general"]
-    assert first["served_dropped"]["wrong answer"] > 0
-    for row in rows:
-        body = parse_mode(row[schema.MESSAGES][-1]["content"]).body
-        assert body.startswith("One thing leads to another.\n\n<answer>")
-        if row[schema.CONDITION] == "aligned":
-            assert "careful clerk" in row[schema.MESSAGES][0]["content"]
-    # The server is gone: everything comes from the cache, and the bytes are the same.
-    again = build(config(**content, served=served), tmp_path / "two", answers=tmp_path / "answers.jsonl")
-    assert again == first and asked == len((tmp_path / "answers.jsonl").read_text().splitlines())

@@ -1,7 +1,7 @@
 """The launchers without a GPU: what each would run, and that its configuration composes and holds, arm by arm.
 
 A script is run with a ``python`` and a ``torchrun`` that only write down how they were called; the checks that were
-asked for are then made in this process.
+asked for are then made in this process, on primary configs that are composed in advance (``flat_configs``).
 """
 
 import os
@@ -12,13 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from flat_configs import MODULE, PRIMARY, write_flat_configs
 from hydra import compose, initialize_config_module
 
 from personadual import cli
-from personadual.modes import DEFAULT_MODES, INVALID_MODE, parse_mode
-from personadual.reward_fns import compute_score
-from personadual.schedule import session_slot
-from personadual.settings import DualGRPOSettings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -35,6 +32,14 @@ RECORD = """#!/usr/bin/env bash
 { printf '%s\\0' "${0##*/}" "$@"; printf '\\n\\0'; } >> "$RECORD"
 [ -z "${FAIL_ON:-}" ] || [[ " $* " != *" $FAIL_ON "* ]]
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def flat_configs(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("flat")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield write_flat_configs(folder)
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +88,24 @@ def overrides_of(call: list[str]) -> list[str]:
 
 
 @cache
-def composed(name: str, *overrides: str):
-    with initialize_config_module("personadual.config", version_base=None):
+def composed(name: str, *overrides: str, module: str = MODULE):
+    with initialize_config_module(module, version_base=None):
         return compose(name, list(overrides))
+
+
+def doctor(call: list[str]) -> int:
+    """The exit status of the doctor that a launcher called."""
+    place = call.index("--config")
+    return cli.main([*call[3:place], "--config-module", MODULE, *call[place:]])
 
 
 def config_of(call: list[str]):
     return composed(call[call.index("--config" if "doctor" in call else "--config-name") + 1], *overrides_of(call))
+
+
+@pytest.mark.parametrize("name", PRIMARY)
+def test_the_configs_composed_in_advance_are_the_shipped_ones(name):
+    assert composed(name) == composed(name, module="personadual.config")
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in EXAMPLES.glob("*.sh")))
@@ -106,7 +122,7 @@ def test_sft_launchers_compose_the_papers_settings(launch, capsys, script):
     assert code == 0
     call = only(calls)
     assert call[:7] == ["python", "-m", "personadual.cli", "doctor", "--config", "personadual_sft", "--dry-run"]
-    assert cli.main(call[3:]) == 0
+    assert doctor(call) == 0
     config = yaml.safe_load(capsys.readouterr().out)
     assert (config["data"]["train_batch_size"], config["data"]["max_length"]) == (16, 4096)
     assert config["optim"]["lr_scheduler_type"] == "cosine" and config["trainer"]["total_epochs"] == 2
@@ -122,8 +138,10 @@ def test_every_launcher_composes_every_arm(launch, capsys, script, arm):
     assert code == 0
     call = only(calls)
     assert call[3:8] == ["doctor", "--config", "dual_grpo_trainer", "--dry-run", "--print"]
-    assert cli.main(call[3:]) == 0, capsys.readouterr().err
-    config = yaml.safe_load(capsys.readouterr().out)
+    status, printed = doctor(call), capsys.readouterr()
+    assert status == 0, printed.err
+    assert "[config] trainer and estimator" not in printed.err, "an arm says itself that it is a baseline"
+    config = yaml.safe_load(printed.out)
     rollout, actor = config["actor_rollout_ref"]["rollout"], config["actor_rollout_ref"]["actor"]
     assert (config["data"]["train_batch_size"], actor["ppo_mini_batch_size"]) == (64, 64)
     assert (config["data"]["max_prompt_length"], config["data"]["max_response_length"]) == (2048, 1024)
@@ -158,101 +176,14 @@ def test_a_dry_run_prints_what_would_run_and_starts_nothing():
 )
 def test_a_configuration_that_cannot_work_is_refused_before_anything_starts(launch, capsys, override, message):
     _, _, calls = launch("run_dualgrpo_qwen7b.sh", override, DRY_RUN="1")
-    assert cli.main(only(calls)[3:]) == 1
+    assert doctor(only(calls)) == 1
     assert message in capsys.readouterr().err
-
-
-# What the arms are ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("arm", "estimator", "slots"),
-    [
-        ("dual_grpo", "dual_grpo", {0: 4, 1: 4}),
-        ("dual_grpo_decoupled", "dual_grpo", {0: 4, 1: 4}),
-        ("grpo_forced", "grpo", {0: 4, 1: 4}),
-        ("grpo_free", "grpo", {-1: 8}),
-        ("general_only", "grpo", {0: 8}),
-        ("personalized_only", "grpo", {1: 8}),
-        ("think", "grpo", {-1: 8}),
-    ],
-)
-def test_an_arm_samples_and_learns_as_its_name_says(arm, estimator, slots):
-    config = composed("dual_grpo_trainer", f"+arm={arm}")
-    settings = DualGRPOSettings.from_config(config.algorithm.dual_grpo)
-    taken = [session_slot(session, settings.rollout_shares()) for session in range(config.actor_rollout_ref.rollout.n)]
-    assert {slot: taken.count(slot) for slot in set(taken)} == slots
-    assert config.algorithm.adv_estimator == estimator
-    assert (settings.credit == "decoupled") == (arm == "dual_grpo_decoupled")
-    assert (settings.intra_coef, settings.inter_coef, settings.prefix_weight) == (1.0, 1.0, 2.0)
-    assert (settings.modes == DEFAULT_MODES) == (arm != "think")
-    assert config.trainer.v1.trainer_mode == "dual_grpo_sync", "all arms log the same metrics"
-
-
-def test_the_table_of_arms_is_complete():
-    marks = test_an_arm_samples_and_learns_as_its_name_says.pytestmark
-    assert sorted(row[0] for row in marks[0].args[1]) == ARMS
-
-
-BLOCK = '<answer>\n{"answer": "B"}\n</answer>'
-
-
-@pytest.mark.parametrize(
-    ("response", "mode", "score"),
-    [
-        (f"<think>\nIt is B.\n</think>\n\n{BLOCK}", "think", 1.0),
-        (BLOCK, "no_think", 1.0),
-        (f"It is B.\n\n{BLOCK}", "invalid", 0.9),
-        (f"[General_mode]\n{BLOCK}", "invalid", 0.9),
-        ("<think>\nIt is B.", "think", 0.0),
-    ],
-)
-def test_the_think_arm_is_scored_by_its_own_tags(response, mode, score):
-    kwargs = composed("dual_grpo_trainer", "+arm=think").reward.custom_reward_function.reward_kwargs
-    result = compute_score("UltraMedical", response, "B", {"options": ["x", "y"]}, **kwargs)
-    assert result["score"] == pytest.approx(score)
-    modes = DualGRPOSettings.from_config(composed("dual_grpo_trainer", "+arm=think").algorithm.dual_grpo).modes
-    assert parse_mode(response, modes).name == mode
-    assert result["mode_invalid"] == float(parse_mode(response, modes).index == INVALID_MODE)
 
 
 def test_only_the_think_arm_lets_qwen3_think(launch):
     for arm, thinks in (("dual_grpo", False), ("think", True)):
         _, _, calls = launch("run_dualgrpo_qwen3_8b.sh", DRY_RUN="1", ARM=arm)
         assert config_of(only(calls)).data.apply_chat_template_kwargs.enable_thinking is thinks
-
-
-# Someone else's script -----------------------------------------------------------------------------------------------
-
-SEARCH = "hydra.searchpath=[pkg://personadual.config]"
-
-
-def test_one_line_adds_everything_to_verls_own_config():
-    with initialize_config_module("verl.trainer.config", version_base=None):
-        stock = compose("ppo_trainer", ["actor_rollout_ref.rollout.name=vllm"])
-        ours = compose(
-            "ppo_trainer", ["actor_rollout_ref.rollout.name=vllm", SEARCH, "+dual_grpo=default", "+arm=grpo_free"]
-        )
-    assert (stock.algorithm.adv_estimator, ours.algorithm.adv_estimator) == ("gae", "grpo")
-    assert ours.algorithm.dual_grpo.free_share == 1.0
-    assert ours.reward.custom_reward_function.path == "pkg://personadual.reward_fns"
-    assert ours.trainer.v1.trainer_mode == "dual_grpo_sync"
-    # Nothing of a run is changed beside.
-    assert ours.actor_rollout_ref.actor == stock.actor_rollout_ref.actor and ours.data == stock.data
-
-
-def test_single_keys_can_be_added_to_verls_own_config_too():
-    keys = [
-        "algorithm.adv_estimator=dual_grpo",
-        "+algorithm.dual_grpo.prefix_weight=3",
-        "trainer.v1.trainer_mode=dual_grpo_sync",
-        "+actor_rollout_ref.rollout.agent.agent_loop_manager_class=personadual.rollout_manager.DualAgentLoopManager",
-        "reward.custom_reward_function.path=pkg://personadual.reward_fns",
-        "reward.custom_reward_function.name=compute_score",
-    ]
-    with initialize_config_module("verl.trainer.config", version_base=None):
-        config = compose("ppo_trainer", ["actor_rollout_ref.rollout.name=vllm", *keys])
-    assert DualGRPOSettings.from_config(config.algorithm.dual_grpo).prefix_weight == 3
 
 
 # Names, paths, several nodes -----------------------------------------------------------------------------------------
@@ -357,7 +288,7 @@ def test_loggers_are_tensorboard_unless_others_are_asked_for(launch, script):
 def test_the_asynchronous_trainers_pass_the_checks(launch, capsys, trainer):
     _, _, calls = launch("run_dualgrpo_qwen7b.sh", DRY_RUN="1", TRAINER=trainer)
     call = only(calls)
-    assert cli.main(call[3:]) == 0, capsys.readouterr().err
+    assert doctor(call) == 0, capsys.readouterr().err
     config = config_of(call)
     assert config.trainer.v1.trainer_mode == trainer
     rollout, actor = config.actor_rollout_ref.rollout, config.actor_rollout_ref.actor

@@ -1,5 +1,8 @@
 """Every node of a real Ray cluster is asked: two nodes of CPUs on this machine."""
 
+import shutil
+import tempfile
+
 import pytest
 from hydra import compose, initialize_config_module
 
@@ -14,14 +17,20 @@ def ray_address():
     from ray.cluster_utils import Cluster
 
     options = {"num_cpus": 1, "object_store_memory": 100 << 20, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args={**options, "num_gpus": 1})
-    try:
-        cluster.add_node(**{name: value for name, value in options.items() if name != "include_dashboard"})
-        cluster.wait_for_nodes()
-        yield cluster.address
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
+    # A cluster leaves its address in Ray's temporary folder, where every `ray.init()` of this machine would find and
+    # join it: a training that starts meanwhile, or any later one if this is killed. Short: sockets are put below it.
+    folder = tempfile.mkdtemp(prefix="ray")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", folder)
+        cluster = Cluster(initialize_head=True, head_node_args={**options, "num_gpus": 1})
+        try:
+            cluster.add_node(**{name: value for name, value in options.items() if name != "include_dashboard"})
+            cluster.wait_for_nodes()
+            yield cluster.address
+        finally:
+            ray.shutdown()
+            cluster.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def setup(address, *overrides):
@@ -40,9 +49,11 @@ def test_both_nodes_answer_with_the_versions_of_here(ray_address):
 
 
 def test_too_few_gpus_are_an_error(ray_address):
-    found = {finding.what: finding for finding in cluster_findings(setup(ray_address, "trainer.n_gpus_per_node=8"))}
-    assert found["GPUs of the cluster"].severity == ERROR
-    assert "1 (1, 0)" in found["GPUs of the cluster"].found.replace("0, 1", "1, 0")
+    findings = cluster_findings(setup(ray_address, "trainer.n_gpus_per_node=8"))
+    finding = next(finding for finding in findings if finding.what == "GPUs of the cluster")
+    findings.close()  # the nodes answered in the test above
+    assert finding.severity == ERROR
+    assert "1 (1, 0)" in finding.found.replace("0, 1", "1, 0")
 
 
 def test_no_cluster_at_the_address_is_one_finding():

@@ -1,82 +1,22 @@
 """``personadual doctor`` refuses each of a table of planted misconfigurations, before Ray starts, and says the fix."""
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import pyarrow as pa
 import pytest
-from tiny_model import build_tiny_model, build_tiny_tokenizer, tokenizer_with
+from flat_configs import MODULE, write_flat_configs
+from preflight_place import RL_BASE, SFT_BASE, TAG_IN_TEMPLATE, A, make_place, rl, sft, write
 
 from personadual import cli, schema
-from personadual.data_prep.columns import RL_SCHEMA, SFT_SCHEMA, to_table, write_parquet
-from personadual.data_prep.items import FACT, Item, rl_rows, sft_rows
-from personadual.modes import DEFAULT_MODES
-
-ROWS = 64
-QWEN3 = (Path(__file__).parents[1] / "templates" / "qwen3.jinja").read_text()
-TAG_IN_TEMPLATE = (
-    "{% for m in messages %}{{ m.content }}{% endfor %}{% if add_generation_prompt %}[General_mode]{% endif %}"
-)
-OPEN_THINK = QWEN3.rstrip() + "{%- if add_generation_prompt %}{{- '<think>\\n' }}{%- endif %}"
-
-
-def item(number, split):
-    return Item(
-        question_id=f"{split}-{number}",
-        condition=schema.NONE if number % 2 else schema.UNALIGNED,
-        question=f"Question {number} of {split}? A. yes B. no",
-        persona="" if number % 2 else f"I am person {number} of {split}.",
-        truth="B",
-        accept=(),
-        mode_answers=("B", "B"),
-        right_mode=number // 2 % 2,
-        ability=FACT,
-        split=split,
-        source="test",
-        options=("yes", "no"),
-    )
-
-
-def rl(split, rows=ROWS):
-    return rl_rows([item(number, split) for number in range(rows)], DEFAULT_MODES, "quickstart_")
-
-
-def sft(split, rows=ROWS):
-    shown = [(number, mode) for number in range(rows // 2) for mode in range(2)]
-    return sft_rows([item(number, split) for number in range(rows // 2)], DEFAULT_MODES, shown)
-
-
-def write(path, rows, table_schema=None):
-    table = pa.Table.from_pylist(rows) if table_schema is None else to_table(rows, table_schema)
-    write_parquet(path, table)
+from personadual.data_prep.columns import RL_SCHEMA, SFT_SCHEMA
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with a sound model, models whose tokenizers are not, and sound files."""
-    folder = tmp_path_factory.mktemp("preflight")
-    build_tiny_model(folder / "model")
-    for name, template in (("qwen3", QWEN3), ("open_think", OPEN_THINK)):
-        build_tiny_model(folder / name, tokenizer=tokenizer_with(template))
-    bare = build_tiny_tokenizer()
-    bare.chat_template = None
-    build_tiny_model(folder / "base", tokenizer=bare)
-    build_tiny_model(folder / "grown")
-    tokenizer_with().save_pretrained(folder / "grown")
-    endless = build_tiny_tokenizer()
-    endless.eos_token = endless.pad_token = None
-    build_tiny_model(folder / "endless")
-    endless.save_pretrained(folder / "endless")
-    build_tiny_model(folder / "broken")
-    (folder / "broken" / "config.json").write_text("{")
-    for split in ("train", "val"):
-        write(folder / f"rl_{split}.parquet", rl(split), RL_SCHEMA)
-        write(folder / f"sft_{split}.parquet", sft(split), SFT_SCHEMA)
+    folder = make_place(tmp_path_factory.mktemp("preflight"))
+    write_flat_configs(folder)
     return folder
 
 
@@ -84,8 +24,9 @@ def place(tmp_path_factory):
 def doctor(place, capsys, monkeypatch):
     """Runs the command in this process; returns its status and its findings."""
     monkeypatch.chdir(place)
+    monkeypatch.syspath_prepend(str(place))
 
-    def run(kind, *overrides, dry_run=True, arguments=()):
+    def run(kind, *overrides, dry_run=True, arguments=("--config-module", MODULE)):
         base = RL_BASE if kind == "rl" else SFT_BASE
         config = "dual_grpo_trainer" if kind == "rl" else "personadual_sft"
         flags = ["--dry-run"] if dry_run else []
@@ -98,27 +39,9 @@ def doctor(place, capsys, monkeypatch):
     return run
 
 
-# The shipped configurations with a model of two heads and small files.
-A = "actor_rollout_ref"
-RL_BASE = [
-    f"{A}.model.path=model",
-    f"{A}.rollout.tensor_model_parallel_size=2",
-    "data.train_files=rl_train.parquet",
-    "data.val_files=rl_val.parquet",
-    "data.max_prompt_length=1024",
-    "data.max_response_length=512",
-]
-SFT_BASE = [
-    "model.path=model",
-    "data.train_files=sft_train.parquet",
-    "trainer.n_gpus_per_node=8",
-    "data.max_length=2048",
-]
-
-
 @pytest.mark.parametrize("kind", ["rl", "sft"])
 def test_the_shipped_configurations_are_sound(doctor, kind):
-    status, findings = doctor(kind)
+    status, findings = doctor(kind, arguments=())
     assert status == 0
     problems = [finding["what"] for finding in findings if finding["severity"] != "ok"]
     assert problems == ["attention", "devices"] or problems == ["devices"]
@@ -207,6 +130,24 @@ TABLE = [
     Planted("geo_mean", [f"{A}.actor.policy_loss.loss_mode=geo_mean"], ["Use vanilla"]),
     Planted("stock trainer", ["trainer.v1.trainer_mode=sync"], ["trainer.v1.trainer_mode=dual_grpo_sync"]),
     Planted("unknown trainer", ["trainer.v1.trainer_mode=dual_grpo_asynch"], ["one of", "dual_grpo_colocate_async"]),
+    Planted(
+        "another estimator",
+        ["algorithm.adv_estimator=grpo"],
+        ["trainer and estimator", "+arm=grpo_free", "algorithm.dual_grpo.baseline=true"],
+        severity="warning",
+    ),
+    Planted(
+        "another estimator under our arm",
+        ["+arm=dual_grpo", "algorithm.adv_estimator=grpo"],
+        ["trainer and estimator", "+arm=grpo_free"],
+        severity="warning",
+    ),
+    Planted(
+        "our estimator in a baseline",
+        ["+arm=grpo_free", "algorithm.adv_estimator=dual_grpo"],
+        ["algorithm.dual_grpo.baseline", "+arm=dual_grpo"],
+        severity="warning",
+    ),
     Planted("legacy trainer", ["trainer.use_v1=False"], ["use_v1=true"]),
     Planted("one rollout", [f"{A}.rollout.n=1"], ["at least 2, found 1"]),
     Planted("a mode without sample", ["algorithm.dual_grpo.mode_shares={general: 19, personalized: 1}"], ["no sample"]),
@@ -388,33 +329,3 @@ def test_the_probe_knows_a_model_that_was_never_taught(doctor):
     assert status == 0 and set(probed) == {"P(general)", "P(personalized)", "P(invalid)"}
     assert all("over 6 prompts" in finding["found"] for finding in probed.values())
     assert probed["P(invalid)"]["severity"] == "warning" and "SFT first" in probed["P(invalid)"]["mend"]
-
-
-@pytest.mark.parametrize(
-    ("config", "arguments"),
-    [
-        (
-            "dual_grpo_trainer",
-            [
-                "+platform=cpu",
-                f"{A}.rollout.checkpoint_engine.update_weights_bucket_megabytes=16",
-                *RL_BASE,
-                f"{A}.rollout.tensor_model_parallel_size=1",
-            ],
-        ),
-        ("personadual_sft", ["+platform=cpu_sft", *SFT_BASE, "trainer.n_gpus_per_node=1"]),
-    ],
-)
-def test_a_sound_configuration_for_this_machine_has_no_errors(place, config, arguments):
-    """Not a dry run: everything that training on this machine needs is here."""
-    run = subprocess.run(
-        [sys.executable, "-m", "personadual.cli", "doctor", "--config", config, "--json", "--", *arguments],
-        cwd=place,
-        env={**os.environ, "VERL_PLATFORM": "cpu", "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    report = json.loads(run.stdout)
-    assert run.returncode == 0, [finding for finding in report["findings"] if finding["severity"] == "error"]

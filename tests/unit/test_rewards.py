@@ -1,32 +1,14 @@
 """compute_score: what a response is worth in the strict profile, and which rows and keywords are refused."""
 
-import json
-import string
-import subprocess
-import sys
-import time
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from reward_texts import BLOCK, KEYS, response, score
 
 from personadual import schema
 from personadual.modes import GENERAL, PERSONALIZED
 from personadual.reward_fns import check_data_sources, compute_score, grader_of, read_settings
-from personadual.reward_fns.answer_block import MAX_BLOCK_CHARACTERS, read_block, render_block
-
-KEYS = ["score", "acc", "format", "mode_general", "mode_personalized", "mode_invalid", "asked_mode", "item"]
-BLOCK = '<answer>\n{"answer": "Paris"}\n</answer>'
-
-
-def score(text, truth="Paris", **extra_info):
-    return compute_score("flan", text, truth, extra_info)
-
-
-def response(answer="Paris", mode=GENERAL, reasoning="Because it is.\n\n"):
-    return mode.prefix + reasoning + render_block(answer)
+from personadual.reward_fns.answer_block import MAX_BLOCK_CHARACTERS, render_block
 
 
 @pytest.mark.parametrize(
@@ -317,98 +299,3 @@ def test_keywords_may_be_omegaconf_containers_none_or_verls_own():
         **config.kwargs,
     )
     assert (result["mode_x"], result["score"]) == (1, 1)
-
-
-# --- any text
-
-TEXTS = st.one_of(
-    st.text(max_size=200),
-    st.lists(
-        st.sampled_from(
-            [
-                GENERAL.prefix,
-                PERSONALIZED.tag,
-                "<answer>",
-                "</answer>",
-                '{"answer": "Paris"}',
-                "Paris",
-                "{",
-                "}",
-                "\n",
-                '"',
-            ]
-        ),
-        max_size=12,
-    ).map("".join),
-)
-
-
-@given(TEXTS, st.sampled_from(["strict", "authors"]))
-def test_any_text_gets_the_same_plain_keys_and_a_score_from_0_to_1(text, profile):
-    result = compute_score("flan", text, "Paris", profile=profile)
-    assert list(result) == KEYS
-    assert {type(value) for value in result.values()} <= {int, float}
-    assert 0 <= result["score"] <= 1
-    assert result["mode_general"] + result["mode_personalized"] + result["mode_invalid"] == 1
-    json.dumps(result)
-
-
-@given(TEXTS, st.booleans())
-def test_a_second_block_always_costs_the_accuracy(text, first):
-    blocks = [text, BLOCK] if first else [BLOCK, text]
-    assert score("\n".join([*blocks, BLOCK]))["acc"] == 0
-
-
-@given(st.text(string.printable, min_size=1, max_size=60).filter(str.strip))
-def test_a_rendered_answer_is_read_back(answer):
-    if "<answer>" not in answer and "</answer>" not in answer:
-        assert read_block("Because.\n" + render_block(answer) + "\n") == (answer, True)
-
-
-N = 1_000_000
-
-
-@pytest.mark.parametrize("profile", ["strict", "authors"])
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<answer>" * (N // 8),
-        "\n\n<answer>" * (N // 10) + "}</answer>",
-        "\n\n<answer>" + " " * N + "}</answer>",
-        GENERAL.prefix + "\n\n<answer>\n" * (N // 11) + '{"answer":1}</answer>',
-        '\n\n<answer>{"answer":' * (N // 20) + "</answer>",
-        "<answer>" + "{" * N + "</answer>",
-        "<answer>" + "[" * N + "</answer>",
-        '<answer>{"answer":' + "[" * N + "}</answer>",
-        '<answer>{"answer":' + "[" * 4000 + "}</answer>",
-        '<answer>{"answer":' + "9" * N + "}</answer>",
-        "<answer>" + '{"answer":' * 400 + "</answer>",
-        "{" * N,
-        "}" * N,
-        "{}" * (N // 2),
-        "{" * (N // 2) + "}" * (N // 2),
-        GENERAL.tag * (N // 14),
-        GENERAL.tag + "\n[" * (N // 2) + "</answer>",
-        "<" * N,
-        "\n" * N,
-        " " * N,
-        '"' * N,
-        render_block('"' * 2000),
-        render_block("(" * 4000),
-        render_block("\ufdfa" * 600),
-        render_block("a" + "\u0301" * 600),
-        render_block("1," * 2000),
-        "\ud800" * 1000,
-    ],
-    ids=lambda text: f"{text[:12]!r}...",
-)
-def test_hostile_text_is_scored_in_linear_time(text, profile):
-    start = time.monotonic()
-    for tag in ("", GENERAL.prefix):
-        assert compute_score("flan", tag + text, "Paris", profile=profile)["acc"] == 0
-    assert time.monotonic() - start < 10
-
-
-def test_importing_the_rewards_imports_neither_torch_nor_verl():
-    code = "import sys, personadual.reward_fns; sys.exit(bool({'torch', 'verl', 'numpy'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

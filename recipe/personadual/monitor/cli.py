@@ -6,9 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from personadual.monitor.runs import Run, label_of, read_run
+if TYPE_CHECKING:
+    from personadual.monitor.runs import Run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw, write and tell; 2 where there is nothing usable to read."""
+    from personadual.monitor.runs import read_run
+
     try:
         runs = [read_run(path, label) for path, label in _labelled(args.runs, args.label)]
         _write(runs, args.out, args.smooth)
@@ -35,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _labelled(paths: Sequence[Path], labels: Sequence[tuple[str, Path]]) -> list[tuple[Path, str]]:
     """Each run with its name, in the order given; ``--label`` names a run that is among the paths, or adds one."""
+    from personadual.monitor.runs import label_of
+
     named = {path: name for name, path in labels}
     every = list(dict.fromkeys([*paths, *named]))
     if not every:

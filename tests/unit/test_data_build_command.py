@@ -1,0 +1,106 @@
+"""``data build`` by its command: one source, presets, a dry run, a file of one's own, and a served model."""
+
+import json
+from collections import Counter
+
+import published_rows as published
+import pytest
+from build_inputs import RL_NAMES, config, rows_of, run, write_inputs
+from chat_server import ChatServer, Reply
+from published_rows import write_lines
+
+from personadual import schema
+from personadual.data_prep.build import build
+from personadual.data_prep.build_config import PRESETS, BuildConfig, preset
+from personadual.data_prep.columns import MODE
+from personadual.data_prep.config_reading import read
+from personadual.modes import parse_mode
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    return write_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+def test_one_source_with_personas_on_the_command_line(inputs, tmp_path, capsys):
+    flags = ("--source", "flan", "--input", inputs / "flan.jsonl", "--personas", inputs / "persona.jsonl")
+    assert run(*flags, "--task", "rl", "--out", tmp_path / "out", "--seed", 5, "--workers", 1) == 0
+    printed = capsys.readouterr().out
+    assert "unaligned" in printed and "translation task" in printed and "look at the licence" in printed
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["seed"] == 5
+
+
+def test_files_that_got_no_row_are_named(tmp_path, capsys):
+    rows = write_lines(tmp_path / "rows.jsonl", published.flan(2))
+    assert run("--source", "flan", "--input", rows, "--task", "rl", "--out", tmp_path / "out", "--workers", 1) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not written")]
+    for name in RL_NAMES:
+        assert (tmp_path / "out" / name).exists() is (name not in line)
+
+
+def test_a_dry_run_prints_a_configuration_that_builds_the_same(inputs, tmp_path, capsys):
+    flags = ("--source", "flan", "--input", inputs / "flan.jsonl", "--task", "rl")
+    assert run(*flags, "--dry-run") == 0
+    (tmp_path / "build.yaml").write_text(capsys.readouterr().out)
+    assert run("--config", tmp_path / "build.yaml", "--out", tmp_path / "one", "--workers", 1) == 0
+    assert run(*flags, "--out", tmp_path / "two", "--workers", 1) == 0
+    one, two = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("one", "two"))
+    assert one == two
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_whole_configurations(name):
+    assert read(BuildConfig, preset(name)).sources
+
+
+def test_the_quickstart_preset_needs_no_input(tmp_path):
+    assert run("--preset", "quickstart", "--out", tmp_path / "out", "--workers", 1) == 0
+    assert len(rows_of(tmp_path / "out", *RL_NAMES)) > 100
+
+
+def test_a_csv_of_ones_own(tmp_path):
+    rows = "".join(f"Which is number {n}?,one {n},two {n},B\n" for n in range(80))
+    (tmp_path / "mine.csv").write_text("q,a,b,right\n" + rows)
+    (tmp_path / "mapping.yaml").write_text("question: q\noptions: [a, b]\nanswer: right\ndata_source: mine\n")
+    flags = ("--source", "generic", "--input", tmp_path / "mine.csv", "--mapping", tmp_path / "mapping.yaml")
+    assert run(*flags, "--task", "rl", "--out", tmp_path / "out", "--workers", 1) == 0
+    row = rows_of(tmp_path / "out", "rl_train.parquet")[0]
+    assert row[schema.DATA_SOURCE] == "mine" and row[schema.REWARD_MODEL][schema.GROUND_TRUTH] == "B"
+
+
+def served_reply(prompt, attempt):
+    """A model that writes personas around the answer, and traces that reach the truth where they are shown it."""
+    if "self-description" in prompt:
+        answer = prompt.split("these exact words in it: ")[1].splitlines()[0] if "exact words in it:" in prompt else ""
+        answer = answer or prompt.split("exact words in it: ")[-1].splitlines()[0]
+        return Reply(f"I am a careful clerk in a large office, and from my work I know well that it is {answer}.")
+    letter = prompt.split("The correct answer is: ")[1][0] if "The correct answer is: " in prompt else "A"
+    return Reply(
+        f'<reasoning>\nOne thing leads to another.\n</reasoning>\n<answer>\n{{"answer": "{letter}"}}\n</answer>'
+    )
+
+
+def test_traces_and_personas_of_a_served_model_and_again_from_the_cache_alone(inputs, tmp_path):
+    content = {
+        "sources": [{"name": "ultramedical", "input": str(inputs / "ultramedical.jsonl"), "limit": 40}],
+        "personas": {"input": str(inputs / "persona.jsonl"), "shares": {"unaligned": 0.5, "aligned": 0.5}},
+        "sft": {"modes": "all"},
+    }
+    with ChatServer(served_reply) as server:
+        served = {"base_url": server.url, "model": "m"}
+        first = build(config(**content, served=served), tmp_path / "one", answers=tmp_path / "answers.jsonl")
+        asked = sum(server.hits.values())
+    rows = rows_of(tmp_path / "one", "sft_train.parquet")
+    shown = Counter((row[schema.CONDITION], row[MODE]) for row in rows)
+    # Facts get a personalized trace under an aligned persona only, and only those that pass the filter.
+    assert set(shown) == {("unaligned", "general"), ("aligned", "general"), ("aligned", "personalized")}
+    assert 0 < shown["aligned", "personalized"] < shown["aligned", "general"]
+    assert first["served_dropped"]["wrong answer"] > 0
+    for row in rows:
+        body = parse_mode(row[schema.MESSAGES][-1]["content"]).body
+        assert body.startswith("One thing leads to another.\n\n<answer>")
+        if row[schema.CONDITION] == "aligned":
+            assert "careful clerk" in row[schema.MESSAGES][0]["content"]
+    # The server is gone: everything comes from the cache, and the bytes are the same.
+    again = build(config(**content, served=served), tmp_path / "two", answers=tmp_path / "answers.jsonl")
+    assert again == first and asked == len((tmp_path / "answers.jsonl").read_text().splitlines())
