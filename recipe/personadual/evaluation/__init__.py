@@ -6,6 +6,6 @@ Reading order, generation: ``columns`` (a generation row), ``data`` (test items)
 ``asking`` and ``evaluate`` make the whole run. Report: ``load`` (rows back in),
 ``measures`` (one value per item, with formulae), ``grid`` (the same as arrays), ``bootstrap``, ``summary`` (means with
 intervals), ``effects`` (what a persona does), ``comparisons`` (between models), ``verdict`` (the falsification test),
-``options``, ``figures`` and ``curves``, ``findings`` and ``limits`` (sentences from the numbers), ``sections``, ``tables``
-and ``template`` (Markdown), ``html`` (the page), ``report``.
+``options``, ``figures`` and ``curves``, ``findings`` and ``limits`` (sentences from the numbers), ``sections``,
+``tables`` and ``template`` (Markdown), ``html`` (the page), ``report``.
 """
