@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from personadual.evaluation.text import number
@@ -177,7 +176,8 @@ def _cut_off(run: Judged) -> Sign:
     if series.MEAN_SCORE in found and series.HIGHEST_SCORE in found:
         # Nor can more have no reward than the mean leaves room for: 1 - mean / highest of them, at most.
         mean, highest = run.values(found[series.MEAN_SCORE]), run.values(found[series.HIGHEST_SCORE])
-        cut = np.minimum(cut, (1 - mean / highest).where(highest > 0, 1.0))
+        room = (1 - mean / highest).where(highest > 0, 1.0)
+        cut = cut.where(cut < room, room)
     share = run.late_mean(cut)
     value = f"{number(share)} of the responses look cut off, at {longest.max():.0f} tokens"
     if series.LENGTH in found:

@@ -70,7 +70,8 @@ def registered_agent_loops() -> Mapping[str, Any]:
     if not isinstance(found, Mapping):
         raise LookupError(
             f"{agent_loop.__name__}.{AGENT_LOOPS}, a dict in verl 0.9.1 (agent_loop.py:467), is {found!r} here, so "
-            f"whether {schema.AGENT_NAME} is registered can't be seen; verl 0.9.1 is known to work: pip install verl==0.9.1"
+            f"whether {schema.AGENT_NAME} is registered can't be seen; verl 0.9.1 is known to work: "
+            "pip install verl==0.9.1"
         )
     return found
 
