@@ -146,10 +146,9 @@ def gpu_shares(replicas: int, gpus_each: int) -> list[dict[str, str]]:
 def _serve(connection: Connection, start: Callable[[], Engine], environment: dict[str, str]) -> None:
     """An engine's process: batches in, completions out, until told to end."""
     os.environ.update(environment)
-    # Ctrl-C in a terminal reaches every process; the first one says so and ends the others. SIGTERM leaves by the front
-    # door, so that vLLM ends the processes that it has started itself.
+    # Ctrl-C in a terminal reaches every process; the first one says so and ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda *_: _leave(128 + signal.SIGTERM))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         engine = start()
@@ -157,10 +156,29 @@ def _serve(connection: Connection, start: Callable[[], Engine], environment: dic
         while (batch := connection.recv()) is not None:
             connection.send((DONE, engine.complete(batch)))
     except (EOFError, BrokenPipeError):  # the first process has gone
-        return
+        _leave(1)
     except Exception as error:
         traceback.print_exc()
         connection.send((FAILED, f"{type(error).__name__}: {error}"))
+    _leave(0)
+
+
+def _leave(code: int) -> None:
+    """End this process, and before it those that vLLM has started here (on GPUs an engine has several).
+
+    Not by Python's own way out: vLLM's clean-up on it waits for ever for sockets of an engine that is busy or dead
+    (0.27.1), and a process that is ended from outside leaves the others behind.
+    """
+    children = multiprocessing.active_children()
+    for child in children:
+        child.terminate()
+    for child in children:
+        child.join(SECONDS_TO_END / 3)
+        if child.is_alive():
+            child.kill()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _end_with_parent() -> None:
