@@ -12,6 +12,8 @@ export VLLM_CPU_KVCACHE_SPACE="${VLLM_CPU_KVCACHE_SPACE:-1}"
 # Ray gives its workers the lowest priority but four; any other program would then hold every step up.
 export RAY_worker_niceness="${RAY_worker_niceness:-0}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc)}"
+# vLLM would keep one core free for its scheduler, which hardly works here: half of two cores.
+export VLLM_CPU_OMP_THREADS_BIND="${VLLM_CPU_OMP_THREADS_BIND:-nobind}"
 
 # stage NAME EXPECTED COMMAND...: runs it once in OUT, with its seconds kept for the report.
 stage() {

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The experiment of docs/experiment.md, on a machine without a GPU: SmolLM2-135M-Instruct (vocabulary cut to the texts of
-# the bed) through SFT and 60 RL steps per arm and seed, evaluated on the validation split.
+# the bed) through SFT and up to 60 RL steps per arm and seed, evaluated on the validation split.
 #
 #   bash examples/run_experiment_cpu.sh                  every missing cell of examples/experiment/cells.txt, one by one
-#   bash examples/run_experiment_cpu.sh dual_grpo 1      one cell: ARM SEED
+#   bash examples/run_experiment_cpu.sh dual_grpo 1      one cell: ARM SEED; STEPS after it stops earlier
 #   bash examples/run_experiment_cpu.sh test             the cells' models on the test split, and the report
 #
 # Stop it whenever you like: the same command continues, an RL run from its last checkpoint. OUT is where everything
@@ -39,7 +39,7 @@ printf '%s' "$settings" > "$OUT/settings"
 
 make_data() { # FOLDER [--reassign-modes]
   personadual data quickstart --out "$1" --seed 1 --sft-items 320 --rl-rounds "$STEPS" \
-    "${MIX[@]/#/--rl-weight=}" --val-items-per-condition 24 --test-items-per-condition 40 "${@:2}"
+    "${MIX[@]/#/--rl-weight=}" --val-items-per-condition 36 --test-items-per-condition 66 "${@:2}"
 }
 
 make_base() {
@@ -77,25 +77,31 @@ overrides() {
   esac
 }
 
-train_arm() { # ARM NAME SFT
-  local changes folder="$OUT/runs/$2"
+train_arm() { # ARM SEED STEPS NAME
+  local changes folder="$OUT/runs/$1_s$2"
   read -ra changes <<< "$(overrides "$1")"
-  train_rl "$OUT/models/$3" "$OUT/data/rl_train.parquet" "$OUT/data/rl_val.parquet" "$folder" "$PROMPTS" "$ROLLOUTS" \
-    actor_rollout_ref.actor.optim.lr="$LR" trainer.total_training_steps="$STEPS" trainer.save_freq=10 "${changes[@]}"
-  export_model "$folder/global_step_$STEPS/actor/huggingface" "$OUT/models/$2"
-  rm -rf "$folder"/global_step_* "$folder"/latest_checkpointed_iteration.txt
+  # Warm-up in steps, so that a short run is the beginning of a long one.
+  train_rl "$OUT/models/sft_s$2" "$OUT/data/rl_train.parquet" "$OUT/data/rl_val.parquet" "$folder" "$PROMPTS" "$ROLLOUTS" \
+    actor_rollout_ref.actor.optim.lr="$LR" actor_rollout_ref.actor.optim.lr_warmup_steps=$((STEPS / 10)) \
+    trainer.total_training_steps="$3" trainer.save_freq=10 "${changes[@]}"
+  export_model "$folder/global_step_$3/actor/huggingface" "$OUT/models/$4"
+  # What a longer cell of the list goes on from stays.
+  [ "$3" -lt "$STEPS" ] && grep -qx "$1 $2" "$CELLS" || rm -rf "$folder"/global_step_* "$folder"/latest_checkpointed_iteration.txt
 }
 
-evaluate() { # MODEL SPLIT: greedy, free and in both modes
-  local name="$1" file="$OUT/data/$2.parquet"
-  [ "$2" != val ] || file="$OUT/data/rl_val.parquet"
-  personadual eval --model "$OUT/models/$name" --label "${name%_s*}" --seed "${name##*_s}" --data "$file" \
-    --out "$OUT/generations/$2/$name.jsonl" --max-tokens 40
+# name_of ARM SEED [STEPS]: of a cell's model and files.
+name_of() { echo "$1_s$2${3:+_$3}"; }
+
+evaluate() { # NAME LABEL SEED SPLIT: greedy, free and in both modes
+  local file="$OUT/data/$4.parquet"
+  [ "$4" != val ] || file="$OUT/data/rl_val.parquet"
+  personadual eval "$2=$OUT/models/$1" --seed "$3" --data "$file" --out "$OUT/generations/$4/$1.jsonl" --max-tokens 40
 }
 
-# cell ARM SEED: one model and its answers on the validation split.
+# cell ARM SEED [STEPS]: one model and its answers on the validation split.
 cell() {
-  local arm="$1" name="$1_s$2"
+  local arm="$1" steps="${3:-$STEPS}" name
+  name="$(name_of "$@")"
   SEED="$2"
   stage data "10 seconds" make_data "$OUT/data"
   stage data_control "10 seconds" make_data "$OUT/data_control" --reassign-modes
@@ -107,28 +113,31 @@ cell() {
     *)
       overrides "$arm" > /dev/null
       stage "sft_s$SEED" "4 minutes" make_sft 1 "sft_s$SEED"
-      stage "$name" "30 minutes" train_arm "$arm" "$name" "sft_s$SEED"
+      stage "$name" "$((2 + steps * PROMPTS * ROLLOUTS * 7 / 1000)) minutes" train_arm "$arm" "$SEED" "$steps" "$name"
       ;;
   esac
-  stage "val_$name" "2 minutes" evaluate "$name" val
+  stage "val_$name" "2 minutes" evaluate "$name" "$arm${3:+@$3}" "$SEED" val
 }
+
+# listed: ARM SEED [STEPS] of every cell of the list.
+listed() { grep -v -e '^#' -e '^$' "$CELLS"; }
 
 # queue: the cells of the list that are not done, in order, with what is left by the time that done ones took.
 queue() {
-  local arm seed done all left spent
+  local arm seed steps name done all left spent
   while true; do
     done=0 all=0 spent=0 left=""
-    while read -r arm seed; do
-      case "$arm" in "" | \#*) continue ;; esac
+    while read -r arm seed steps; do
       all=$((all + 1))
-      if [ -f "$OUT/stages/val_${arm}_s$seed" ]; then
+      name="$(name_of "$arm" "$seed" ${steps:+"$steps"})"
+      if [ -f "$OUT/stages/val_$name" ]; then
         done=$((done + 1))
-        spent=$((spent + $(cat "$OUT/stages/val_${arm}_s$seed")))
-        if [ -f "$OUT/stages/${arm}_s$seed" ]; then spent=$((spent + $(cat "$OUT/stages/${arm}_s$seed"))); fi
+        spent=$((spent + $(cat "$OUT/stages/val_$name")))
+        if [ -f "$OUT/stages/$name" ]; then spent=$((spent + $(cat "$OUT/stages/$name"))); fi
       else
-        left="${left:-$arm $seed}"
+        left="${left:-$arm $seed $steps}"
       fi
-    done < "$CELLS"
+    done < <(listed)
     [ -n "$left" ] || { say "all $all cells are done"; return; }
     say "$done of $all cells done$([ "$done" = 0 ] || echo ", about $((spent * (all - done) / done / 60)) minutes left"); next: $left"
     # A cell of its own process, so that its failure is seen here and nothing of it stays.
@@ -137,23 +146,23 @@ queue() {
   done
 }
 
-# test: every model that is there, on the test split, and one report of all.
+# test: every full-length model that is there, on the test split, and one report of all.
 test_split() {
-  local name
-  while read -r name; do
-    stage "test_$name" "2 minutes" evaluate "$name" test
-  done < <(sed -n 's/^\([a-z][a-z_0-9]*\) \([0-9]*\)$/\1_s\2/p' "$CELLS" | while read -r cell; do
-    if [ -f "$OUT/stages/val_$cell" ]; then echo "$cell"; fi
-  done)
+  local arm seed steps name
+  while read -r arm seed steps; do
+    name="$(name_of "$arm" "$seed")"
+    if [ -n "$steps" ] || [ ! -f "$OUT/stages/val_$name" ]; then continue; fi
+    stage "test_$name" "3 minutes" evaluate "$name" "$arm" "$seed" test < /dev/null
+  done < <(listed)
   personadual report "$OUT"/generations/test/*.jsonl --manifest "$OUT/data/manifest.json" --out "$OUT/report"
 }
 
 bash requirements/install_cpu.sh "$root/.venv"
 export PATH="$root/.venv/bin:$PATH"
 
-case $# in
-  0) queue ;;
-  1) [ "$1" = test ] || die "ARM SEED, or test, or nothing is needed; found: $*"; test_split ;;
-  2) cell "$1" "$2" ;;
-  *) die "ARM SEED, or test, or nothing is needed; found: $*" ;;
+case "$#-${1:-}" in
+  0-) queue ;;
+  1-test) test_split ;;
+  2-* | 3-*) cell "$@" ;;
+  *) die "ARM SEED [STEPS], or test, or nothing is needed; found: $*" ;;
 esac

@@ -60,7 +60,6 @@ def test_what_cannot_work_is_refused_before_anything_starts(tmp_path, capsys):
     assert "config.json is missing" in refused(tmp_path / "m")
     assert "two models are called 'm'" in refused(tmp_path / "m", tmp_path / "x" / "m")
     assert "name a model to ask" in refused()
-    assert f"{tmp_path / 'm'}: no model folder" in refused("--model", tmp_path / "m", "--label", "sft")
     assert "--derive: backwards is not known" in refused(tmp_path / "m", "--derive", "backwards")
     assert "unknown keyword grader" in refused(tmp_path / "m", "--reward-kwargs", '{"grader": 1}')
     assert "--endpoint: an address such as" in refused("m", "--endpoint", "localhost:8000")

@@ -185,7 +185,10 @@ def test_foreign_text_is_cut_before_it_is_escaped():
         (lambda r: r.update(persona=None), r"g.jsonl:2: field 'persona' must be str, found None"),
         (lambda r: r.update(tag_logprob=float("nan")), r"g.jsonl:2: field 'tag_logprob' must be .* or null, found nan"),
         (lambda r: r.update(asked_mode="free"), r"g.jsonl:2: .* is there twice"),
+        (lambda r: r.update(response="a\ud800"), r"g.jsonl:2: field 'response' has a lone surrogate.*'a.ud800'"),
         (lambda r: r.update(question_id="z"), r"g.jsonl:2: item 0: field 'question_id' is 'z' here and 'q0'"),
+        (lambda r: r.update(persona="z"), r"g.jsonl:2: item 0: field 'persona' is 'z' here and "),
+        (lambda r: r.update(question="z"), r"g.jsonl:2: item 0: field 'question' is 'z' here and "),
     ],
 )
 def test_bad_rows_are_named_by_file_line_and_field(change, message, tmp_path):

@@ -14,9 +14,6 @@ def add_eval_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "models", nargs="*", metavar="MODEL", help="model folder (Hugging Face format), or LABEL=FOLDER; see --endpoint"
     )
-    # One LABEL=MODEL in two options.
-    parser.add_argument("--model", help=argparse.SUPPRESS)
-    parser.add_argument("--label", help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, required=True, help="test parquet in verl's RL format")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for LABEL.jsonl of each model, or FILE.jsonl of a single one"
@@ -64,8 +61,6 @@ def add_eval_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_eval(args: argparse.Namespace) -> int:
     """``personadual eval``."""
-    if args.model:
-        args.models = [*args.models, f"{args.label}={args.model}" if args.label else args.model]
     if not args.models:
         say("error: name a model to ask: MODEL or LABEL=MODEL")
         return 2

@@ -86,7 +86,7 @@ def check_row(row: Any, where: str) -> dict[str, Any]:
     """``row`` in the order of ``FIELDS``, with the defaults of those added later.
 
     Raises:
-        ValueError: naming ``where`` and the field, for a missing or unknown field or a wrong type.
+        ValueError: naming ``where`` and the field, for a missing or unknown field, a wrong type, or half a character.
     """
     if not isinstance(row, dict):
         raise ValueError(f"{where}: a JSON object is needed, found {type(row).__name__}")
@@ -106,7 +106,17 @@ def check_row(row: Any, where: str) -> dict[str, Any]:
         if wrong_bool or not isinstance(value, field.types) or value != value:
             wanted = " or ".join(kind.__name__ for kind in field.types) + (" or null" if field.nullable else "")
             raise ValueError(f"{where}: field {field.name!r} must be {wanted}, found {value!r}")
+        if isinstance(value, str) and not _is_utf8(value):
+            raise ValueError(f"{where}: field {field.name!r} has a lone surrogate, which is no text: {value!a}")
     return full
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def in_order(conditions: Any) -> list[str]:

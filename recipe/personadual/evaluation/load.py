@@ -12,7 +12,18 @@ import pandas as pd
 from personadual.evaluation.columns import ANSWER, FIELDS, MODE, check_row
 from personadual.evaluation.runfile import complete_lines
 from personadual.modes import DEFAULT_MODES
-from personadual.schema import ASKED_MODE, CONDITION, FREE, INVALID, ITEM, QUESTION_ID, RIGHT_MODE
+from personadual.schema import (
+    ASKED_MODE,
+    CONDITION,
+    FREE,
+    GROUND_TRUTH,
+    INVALID,
+    ITEM,
+    PERSONA,
+    QUESTION,
+    QUESTION_ID,
+    RIGHT_MODE,
+)
 
 
 def read_generations(paths: Sequence[Path]) -> pd.DataFrame:
@@ -45,7 +56,7 @@ def read_generations(paths: Sequence[Path]) -> pd.DataFrame:
     if len(twice):
         first = twice.iloc[0]
         raise ValueError(f"{first['_where']}: {dict(first[[*ANSWER]])} is there twice")
-    for name in (QUESTION_ID, CONDITION, RIGHT_MODE):
+    for name in (QUESTION_ID, CONDITION, RIGHT_MODE, PERSONA, QUESTION, GROUND_TRUTH):
         reference = frame.groupby(ITEM)[name].transform("first")
         differ = frame[(frame[name] != reference) & ~(frame[name].isna() & reference.isna())]
         if len(differ):
