@@ -4,6 +4,7 @@
 #
 #   bash examples/run_experiment_cpu.sh                  every missing cell of examples/experiment/cells.txt, one by one
 #   bash examples/run_experiment_cpu.sh dual_grpo 1      one cell: ARM SEED; STEPS after it stops earlier
+#   bash examples/run_experiment_cpu.sh report val       a report of all answers to the validation split
 #   bash examples/run_experiment_cpu.sh test             the cells' models on the test split, and the report
 #
 # Stop it whenever you like: the same command continues, an RL run from its last checkpoint. OUT is where everything
@@ -19,7 +20,7 @@ LR="${LR:-1e-5}"
 SFT_LR="${SFT_LR:-2e-4}"
 # Prompts of each condition in a batch of 16. Conditions whose modes differ little in reward have more, so that neither
 # mode has the larger signal over a batch (docs/experiment.md).
-MIX=(none=1 unaligned=2 aligned=6 conflicting=3 personal=4)
+MIX=(none=2 unaligned=2 aligned=6 conflicting=3 personal=3)
 
 cd "$root"
 mkdir -p "$OUT/stages"
@@ -92,10 +93,11 @@ train_arm() { # ARM SEED STEPS NAME
 # name_of ARM SEED [STEPS]: of a cell's model and files.
 name_of() { echo "$1_s$2${3:+_$3}"; }
 
-evaluate() { # NAME LABEL SEED SPLIT: greedy, free and in both modes
+evaluate() { # NAME LABEL SEED SPLIT [FOLDER arguments]: greedy, free and in both modes
   local file="$OUT/data/$4.parquet"
   [ "$4" != val ] || file="$OUT/data/rl_val.parquet"
-  personadual eval "$2=$OUT/models/$1" --seed "$3" --data "$file" --out "$OUT/generations/$4/$1.jsonl" --max-tokens 40
+  personadual eval "$2=$OUT/models/$1" --seed "$3" --data "$file" --out "$OUT/generations/${5:-$4}/$1.jsonl" \
+    --max-tokens 40 "${@:6}"
 }
 
 # cell ARM SEED [STEPS]: one model and its answers on the validation split.
@@ -108,11 +110,11 @@ cell() {
   stage base_s1 "1 minute" make_base
   case "$arm" in
     base) ln -sfn base "$OUT/models/$name" ;;
-    sft) stage "$name" "4 minutes" make_sft 1 "$name" ;;
-    sft_twice) stage "$name" "8 minutes" make_sft 2 "$name" ;;
+    sft) stage "$name" "7 minutes" make_sft 2 "$name" ;;
+    sft_twice) stage "$name" "14 minutes" make_sft 4 "$name" ;;
     *)
       overrides "$arm" > /dev/null
-      stage "sft_s$SEED" "4 minutes" make_sft 1 "sft_s$SEED"
+      stage "sft_s$SEED" "7 minutes" make_sft 2 "sft_s$SEED"
       stage "$name" "$((2 + steps * PROMPTS * ROLLOUTS * 7 / 1000)) minutes" train_arm "$arm" "$SEED" "$steps" "$name"
       ;;
   esac
@@ -146,15 +148,25 @@ queue() {
   done
 }
 
-# test: every full-length model that is there, on the test split, and one report of all.
+# test: every full-length model that is there, on the test split, and one report of all. A second report is about
+# personas that order a mode, for the first seed.
 test_split() {
   local arm seed steps name
   while read -r arm seed steps; do
     name="$(name_of "$arm" "$seed")"
     if [ -n "$steps" ] || [ ! -f "$OUT/stages/val_$name" ]; then continue; fi
     stage "test_$name" "3 minutes" evaluate "$name" "$arm" "$seed" test < /dev/null
+    if [ "$seed" = 1 ] && [ "$arm" != base ]; then
+      stage "orders_$name" "2 minutes" evaluate "$name" "$arm" 1 test orders --free-only --derive orders < /dev/null
+    fi
   done < <(listed)
-  personadual report "$OUT"/generations/test/*.jsonl --manifest "$OUT/data/manifest.json" --out "$OUT/report"
+  report test
+  report orders
+}
+
+# report KIND [arguments]: of the answers in generations/KIND.
+report() {
+  personadual report "$OUT/generations/$1"/*.jsonl --manifest "$OUT/data/manifest.json" --out "$OUT/report_$1" "${@:2}"
 }
 
 bash requirements/install_cpu.sh "$root/.venv"
@@ -163,6 +175,7 @@ export PATH="$root/.venv/bin:$PATH"
 case "$#-${1:-}" in
   0-) queue ;;
   1-test) test_split ;;
+  *-report) report "${@:2}" ;;
   2-* | 3-*) cell "$@" ;;
   *) die "ARM SEED [STEPS], or test, or nothing is needed; found: $*" ;;
 esac
