@@ -1,0 +1,143 @@
+"""The choice of mode alone, simulated: what each option of the estimator does to it, over many seeds in a minute.
+
+A policy of few weights chooses between two modes; answers are right with fixed probabilities. What it can't show is
+everything about the answers. What it can: which way the choice is pushed, how fast, and whether it comes back. The
+advantages are those of ``personadual.advantage``.
+
+The policy is P(personalized | prompt) = sigmoid(w . x). x has a 1 for every prompt and ``--specific`` for the prompt's
+condition, so that what all prompts share is learnt faster than what tells them apart, as in the language model. Plain
+gradient ascent: a step adds ``--rate`` times the mean over rows of advantage times grad log p, less the KL term's.
+
+    python examples/experiment/simulate_choice.py
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from personadual.advantage import dual_grpo_advantage
+
+GENERAL, PERSONALIZED = 0, 1
+
+
+class Condition(NamedTuple):
+    """Prompts of it in a batch, its right mode, accuracy in general and in personalized mode."""
+
+    count: int
+    right: int
+    accuracy: tuple[float, float]
+
+
+# Greedy accuracy of the model after SFT on 60 training prompts each, seed 1 (docs/experiment.md).
+BED = {
+    "none": Condition(2, GENERAL, (0.62, 0.00)),
+    "unaligned": Condition(2, GENERAL, (0.65, 0.02)),
+    "aligned": Condition(6, PERSONALIZED, (0.73, 1.00)),
+    "conflicting": Condition(3, GENERAL, (0.58, 0.02)),
+    "personal": Condition(3, PERSONALIZED, (0.00, 0.83)),
+}
+# The same conditions in equal numbers, three each: signal is not balanced then.
+PLAIN = {name: condition._replace(count=3) for name, condition in BED.items()}
+
+ARMS: dict[str, Mapping[str, Any] | None] = {
+    "grpo_free": None,
+    "dual_grpo": {},
+    "dual_grpo_decoupled": {"credit": "decoupled"},
+    "alpha_1": {"prefix_weight": 1.0},
+    "alpha_4": {"prefix_weight": 4.0},
+    "inter_half": {"inter_coef": 0.5},
+    "centred": {"gap_centering": 1.0},
+    "centred_early": {"gap_centering": 1.0, "early": True},
+    "floor": {"prob_floor": 0.05},
+    "importance": {"prefix_importance": 1.0},
+    "importance_half": {"prefix_importance": 0.5},
+}
+
+
+def advantages(
+    options: Mapping[str, Any] | None, rewards: torch.Tensor, modes: torch.Tensor, groups: torch.Tensor, p: torch.Tensor
+) -> torch.Tensor:
+    """(B,) advantage of each row's prefix, a token long; GRPO's for None. ``p``: (B,) of the row's own mode."""
+    if options is None:
+        mean = torch.zeros(int(groups.max()) + 1, dtype=rewards.dtype).index_add_(0, groups, rewards)
+        size = torch.bincount(groups)
+        centred = rewards - (mean / size)[groups]
+        var = torch.zeros_like(mean).index_add_(0, groups, centred**2) / (size - 1)
+        return centred / (var.sqrt()[groups] + 1e-6)
+    mask = torch.ones(len(rewards), 2, dtype=rewards.dtype)
+    lengths = torch.ones(len(rewards), dtype=torch.long)
+    shares = torch.full_like(rewards, 0.5)
+    return dual_grpo_advantage(
+        rewards, modes, groups, lengths, mask, choice_probs=p, sampling_shares=shares, **options
+    )[0][:, 0]
+
+
+def run(
+    options: Mapping[str, Any] | None, bed: Mapping[str, Condition], args: argparse.Namespace, seed: int
+) -> np.ndarray:
+    """(steps + 1, conditions) float: P(personalized) before each step and after the last."""
+    rng = np.random.default_rng(seed)
+    names = list(bed)
+    prompt = np.repeat(np.arange(len(names)), [bed[name].count for name in names])
+    row = np.repeat(prompt, args.rollouts)
+    groups = torch.arange(len(prompt)).repeat_interleave(args.rollouts)
+    features = np.hstack([np.ones((len(names), 1)), args.specific * np.eye(len(names))])
+    accuracy = np.array([bed[name].accuracy for name in names])
+    start = np.log(args.start / (1 - args.start))
+    weights = np.zeros(features.shape[1])
+    history = []
+    for step in range(args.steps):
+        logit = start + features @ weights
+        chosen = 1 / (1 + np.exp(-logit))
+        history.append(chosen)
+        if options is None:
+            mode = (rng.random(len(row)) < chosen[row]).astype(int)
+        else:
+            mode = np.tile(np.arange(args.rollouts) % 2, len(prompt))
+        reward = 0.9 * (rng.random(len(row)) < accuracy[row, mode]) + 0.1
+        own = np.where(mode == PERSONALIZED, chosen[row], 1 - chosen[row])
+        current = dict(options) if options is not None else None
+        if current is not None and current.pop("early", False):
+            current["gap_centering"] *= max(0.0, 1 - 2 * step / args.steps)
+        value = advantages(current, torch.tensor(reward), torch.tensor(mode), groups, torch.tensor(own)).numpy()
+        push = value * ((mode == PERSONALIZED) - chosen[row])
+        push -= args.kl * (chosen * (1 - chosen) * (logit - start))[row]
+        weights = weights + args.rate * (push[:, None] * features[row]).mean(0)
+    history.append(1 / (1 + np.exp(-(start + features @ weights))))
+    return np.array(history)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--rollouts", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--rate", type=float, default=0.5, help="learning rate, in logits (0.5)")
+    parser.add_argument("--specific", type=float, default=0.5, help="feature of the prompt's condition (0.5)")
+    parser.add_argument("--kl", type=float, default=0.04, help="KL coefficient (0.04)")
+    parser.add_argument("--start", type=float, default=0.45, help="P(personalized) before (0.45)")
+    parser.add_argument("--plain", action="store_true", help="equal counts of the conditions")
+    args = parser.parse_args()
+    bed = PLAIN if args.plain else BED
+    torch.set_num_threads(1)
+    shown = [step for step in (5, 10, 20, 30, 45, 60) if step <= args.steps]
+    wrong_if = np.array([condition.right == GENERAL for condition in bed.values()])
+    print(f"| arm | {' | '.join(f'error at {step}' for step in shown)} | {' | '.join(bed)} | ever collapsed |")
+    print("|" + " --- |" * (len(shown) + len(bed) + 2))
+    for arm, options in ARMS.items():
+        history = np.stack([run(options, bed, args, seed) for seed in range(args.seeds)])
+        error = np.where(wrong_if, history, 1 - history)
+        cells = [f"{error[:, step].mean():.2f}" for step in shown]
+        cells += [f"{value:.2f}" for value in history[:, -1].mean(0)]
+        # One mode all but gone in every condition, right or wrong.
+        collapsed = ((history < 0.05).all(2) | (history > 0.95).all(2)).any(1).mean()
+        print(f"| `{arm}` | " + " | ".join(cells) + f" | {collapsed:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
