@@ -84,7 +84,7 @@ train_arm() { # ARM SEED STEPS NAME
   # Warm-up in steps, so that a short run is the beginning of a long one.
   train_rl "$OUT/models/sft_s$2" "$OUT/data/rl_train.parquet" "$OUT/data/rl_val.parquet" "$folder" "$PROMPTS" "$ROLLOUTS" \
     actor_rollout_ref.actor.optim.lr="$LR" actor_rollout_ref.actor.optim.lr_warmup_steps=$((STEPS / 10)) \
-    trainer.total_training_steps="$3" trainer.save_freq=10 "${changes[@]}"
+    data.max_response_length=32 trainer.total_training_steps="$3" trainer.save_freq=10 "${changes[@]}"
   export_model "$folder/global_step_$3/actor/huggingface" "$OUT/models/$4"
   # What a longer cell of the list goes on from stays.
   [ "$3" -lt "$STEPS" ] && grep -qx "$1 $2" "$CELLS" || rm -rf "$folder"/global_step_* "$folder"/latest_checkpointed_iteration.txt
