@@ -1,7 +1,7 @@
 """The experiment's tables in Markdown, from reports of ``personadual report`` alone.
 
-    python examples/experiment/tables.py outputs/experiment/report/report.json
-    python examples/experiment/tables.py REPORT.json --judge dual_grpo --sft sft --grpo grpo_free
+python examples/experiment/tables.py outputs/experiment/report/report.json
+python examples/experiment/tables.py REPORT.json --judge dual_grpo --sft sft --grpo grpo_free
 """
 
 from __future__ import annotations

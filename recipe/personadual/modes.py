@@ -71,6 +71,8 @@ class Modes(Sequence[Mode]):
             return DEFAULT_MODES
         if isinstance(config, str | os.PathLike):
             return cls.from_file(config)
+        if not isinstance(config, Sequence):
+            raise ValueError(f"modes: a list of {{name, tag}} or the path of a file is needed, found {config!r}")
         modes = []
         for position, entry in enumerate(config):
             if not isinstance(entry, Mapping) or set(entry) != {"name", "tag"}:

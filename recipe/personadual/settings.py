@@ -6,6 +6,7 @@ when the trainer starts: an unknown key or an impossible value is refused by nam
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -77,6 +78,8 @@ class DualGRPOSettings:
             if getattr(self, name) not in known:
                 raise ValueError(f"{BLOCK}.{name} must be one of {', '.join(known)}, found {getattr(self, name)!r}")
         if self.mode_shares is not None:
+            if not isinstance(self.mode_shares, Mapping):
+                raise ValueError(f"{BLOCK}.mode_shares must map mode names to shares, found {self.mode_shares!r}")
             if set(self.mode_shares) != set(self.modes.names):
                 raise ValueError(
                     f"{BLOCK}.mode_shares must name each of the modes {', '.join(self.modes.names)} once, "
@@ -121,7 +124,7 @@ class DualGRPOSettings:
 def _check_number(name: str, value: Any, most: float | None = None) -> None:
     """A finite number >= 0, and <= ``most``; ValueError that names the key otherwise."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value < float("inf") or (most is not None and value > most):
+    if not number or not 0 <= value <= sys.float_info.max or (most is not None and value > most):
         needed = ">= 0" if most is None else f"between 0 and {most:g}"
         raise ValueError(f"{BLOCK}.{name} must be a finite number {needed}, found {value!r}")
 
