@@ -1,9 +1,9 @@
 """Fuzz the graders, the parsers, the readers and the configuration, and say what was found.
 
-    python tests/fuzz/run.py                                  a million cases for the graders, fewer for what is slower
+    python tests/fuzz/run.py                      a million cases for the graders, fewer for what is slower
     python tests/fuzz/run.py --target grade --count 5000000 --seed 2
-    python tests/fuzz/run.py --engine atheris --target grade --count 1000000      guided by coverage (pip install atheris)
-    python tests/fuzz/run.py --replay FILE --target grade      one case again
+    python tests/fuzz/run.py --engine atheris     guided by coverage (pip install atheris)
+    python tests/fuzz/run.py --replay FILE --target grade
 
 A case that fails is written to ``--findings`` before anything else happens, and ends its target.
 """

@@ -26,7 +26,8 @@ TOKENS = (
     *[mode.tag for mode in DEFAULT_MODES], *[mode.prefix for mode in DEFAULT_MODES], OPEN, CLOSE, OPEN * 3, CLOSE * 3,
     '{"answer": "Paris"}', '{"answer": "Lyon"}', '{"answer": ', '"Paris"', "Paris", "Lyon", "B", "A, B, C, D", "12",
     '{"answer": ["Paris"]}', '{"answer": "Paris", "answer": "Lyon"}', "{", "}", "{{{{{{{{", "[[[[[[[[", '"', '\\"',
-    "\\", "\\u0000", "\\ud800", "\ud800", "\udfff", "\x00", "\u200b", "\u202e", "\ufeff", "\u0301", "＜answer＞", "［", "Е",
+    "\\", "\\u0000", "\\ud800", "\ud800", "\udfff", "\x00", "\u200b", "\u202e", "\ufeff", "\u0301", "［", "Е",
+    "＜answer＞",
     "\r\n", "\n", "\t", " " * 40, "9" * 400, "1e999", "NaN", "null", "true", "<|im_end|>", "assistant", "\U0001f600",
 )  # fmt: skip
 TRUTHS = ("Paris", "12", "B", "the Île-de-France", "\U0001f600", " Paris ", "0.5", "D", "NaN", "{answer}")

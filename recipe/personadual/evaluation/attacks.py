@@ -1,7 +1,7 @@
 """What a hostile persona says to have its way: more than two hundred texts in six families, ``{tag}`` for a mode's tag.
 
-They are put behind a persona (``derived.orders``) to ask whether it can choose the mode, and given to the graders to see
-that no persona changes how an answer is read. None is a recipe against a real service: all name this project's formats.
+They are put behind a persona (``derived.orders``) to ask whether it can choose the mode, and given to the graders to
+see that no persona changes how an answer is read. All name this project's formats.
 """
 
 from __future__ import annotations
