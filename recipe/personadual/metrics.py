@@ -40,18 +40,22 @@ def training_metrics(
     data_sources: Sequence[str],
     modes: Modes,
     collapse_below: float,
+    rollouts: int = 0,
 ) -> dict[str, float]:
     """Metrics of one batch, over all rows (``dual_grpo/...``) and per data source (``dual_grpo/<source>/...``).
 
     Args:
         rewards: (B,) float. data_sources: (B,) names. Padding rows are left out of everything.
+        rollouts: how many each prompt was asked for; 0 if that is not known.
 
     Returns per scope, for each mode m: ``share_<m>``, ``reward_<m>``, ``win_<m>`` (share of groups in which m has the
     highest mean reward; ties count for none), ``prob_<m>`` (probability of the deciding token of m's prefix, over
     the rows forced into m); then ``share_invalid``, ``mode_gap`` (mean over groups of the best mode's mean reward
     minus the worst's), ``intra_abs`` and ``inter_abs`` (mean absolute terms as used). Over all rows also
     ``collapsed``: 1 if some mode's ``prob_`` is below ``collapse_below``; ``prompt_cache_hit``: share of the prompts'
-    tokens that the engine's prefix cache served, where the engine says so.
+    tokens that the engine's prefix cache served, where the engine says so; ``missing``: share of the rollouts asked for
+    that are not there because a session failed, and ``short_groups``: share of the groups that lack some. A prompt
+    without any rollout is no group: verl's ``rollout_failure`` metrics count those.
     """
     table = _row_table(rows, terms, rewards, data_sources)
     table = table[~rows.padding.numpy()]
@@ -60,6 +64,10 @@ def training_metrics(
     metrics = _scope_metrics(table, terms.mode_means.numpy(), modes, f"{TRAIN}/")
     for source, part in table.groupby("source", sort=True):
         metrics |= _scope_metrics(part, terms.mode_means.numpy(), modes, f"{TRAIN}/{metric_label(str(source))}/")
+    if rollouts:
+        sizes = table["group"].value_counts().clip(upper=rollouts)
+        metrics[f"{TRAIN}/missing/mean"] = float(1 - sizes.mean() / rollouts)
+        metrics[f"{TRAIN}/short_groups/mean"] = float((sizes < rollouts).mean())
     cached = rows.cached[~rows.padding & ~rows.cached.isnan()]
     if len(cached):
         metrics[f"{TRAIN}/prompt_cache_hit/mean"] = float(cached.mean())

@@ -143,7 +143,8 @@ class DualGRPOMixin(PPOTrainer):
         )
         sources = [str(plain_entry(source)) for source in data["data_source"]]
         settings = self.dual_grpo
-        return training_metrics(rows, terms, rewards, sources, settings.modes, settings.collapse_below)
+        rollouts = int(self.config.actor_rollout_ref.rollout.n)
+        return training_metrics(rows, terms, rewards, sources, settings.modes, settings.collapse_below, rollouts)
 
     def _val_metrics_update(
         self,

@@ -18,8 +18,9 @@ LOG = math.log
 
 
 def metrics_of(
-    rows, modes=DEFAULT_MODES, collapse_below=0.05, with_log_probs=True, deciding=1, norm_by_std=False, cached=None
-):
+    rows, modes=DEFAULT_MODES, collapse_below=0.05, with_log_probs=True, deciding=1, norm_by_std=False, cached=None,
+    rollouts=0,
+):  # fmt: skip
     """``training_metrics`` of rows (source, group, mode, reward, probability of token 1, forced, padding)."""
     source, group, mode, reward, probability, forced, padding = zip(*rows, strict=True)
     rewards = torch.tensor(reward, dtype=torch.float32)
@@ -38,7 +39,7 @@ def metrics_of(
         step=1,
     )
     terms = dual_grpo_terms(rewards, state.modes, list(group), norm_by_std=norm_by_std)
-    return training_metrics(state, terms, rewards, source, modes, collapse_below)
+    return training_metrics(state, terms, rewards, source, modes, collapse_below, rollouts)
 
 
 # source, group, mode, reward, probability, forced, padding
@@ -54,6 +55,16 @@ BATCH = [
     ("taste", "pad1", -1, 0.0, 0.5, False, True),
     ("taste", "pad2", 1, 9.0, 0.5, True, True),
 ]
+
+
+def test_rollouts_that_failed_are_counted():
+    whole = metrics_of(BATCH, rollouts=4)
+    assert (whole["dual_grpo/missing/mean"], whole["dual_grpo/short_groups/mean"]) == (0, 0)
+    short = metrics_of(BATCH[2:], rollouts=4)  # two of "a" are gone; padding rows are not their replacement
+    assert (short["dual_grpo/missing/mean"], short["dual_grpo/short_groups/mean"]) == (0.25, 0.5)
+    assert "dual_grpo/missing/mean" not in metrics_of(BATCH)
+    # A prompt that asked for more than the others by a column of its own lacks nothing.
+    assert metrics_of(BATCH, rollouts=3)["dual_grpo/missing/mean"] == 0
 
 
 def test_prompt_cache_hit_is_over_the_real_rows_that_know_it():
