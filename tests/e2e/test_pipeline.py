@@ -103,8 +103,6 @@ def train(work: Path, model: Path) -> list[str]:
         f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS}",
         f"actor_rollout_ref.rollout.n={ROLLOUTS}",
         "actor_rollout_ref.rollout.temperature=1.0",
-        # Blocks shorter than a prompt, so that the engine can serve a prompt's second rollout from its cache.
-        "+actor_rollout_ref.rollout.engine_kwargs.vllm.block_size=32",
         "data.max_prompt_length=64",
         f"data.max_response_length={RESPONSE_LENGTH}",
         "trainer.save_freq=1",
