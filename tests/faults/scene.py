@@ -1,0 +1,95 @@
+"""The run that is hurt: DualGRPO on the tiny model, four steps with a checkpoint each, and what is read of it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from e2e.harness import rl_command
+from tiny_model import build_tiny_model
+
+from personadual import schema
+from personadual.modes import parse_mode
+
+STEPS, PROMPTS, ROLLOUTS = 4, 4, 4
+TRACKER = "latest_checkpointed_iteration.txt"
+
+
+def rows(count: int) -> list[dict]:
+    return [
+        {
+            schema.PROMPT: [
+                {"role": "system", "content": "User profile: likes tea."},
+                {"role": "user", "content": f"Question {index}: which city?"},
+            ],
+            schema.DATA_SOURCE: f"{schema.QUICKSTART_SOURCE_PREFIX}{schema.NONE}",
+            schema.ABILITY: "fact",
+            schema.REWARD_MODEL: {"style": "rule", schema.GROUND_TRUTH: "Paris"},
+            schema.EXTRA_INFO: {schema.INDEX: index, schema.ITEM: index, schema.ASKED_MODE: schema.FREE},
+        }
+        for index in range(count)
+    ]
+
+
+@dataclass
+class Scene:
+    """``folder`` holds model and data; every run has a folder of its own beside them."""
+
+    folder: Path
+
+    def build(self) -> None:
+        build_tiny_model(self.folder / "model")
+        pd.DataFrame(rows(PROMPTS * STEPS)).to_parquet(self.folder / "train.parquet")
+        pd.DataFrame(rows(2)).to_parquet(self.folder / "val.parquet")
+
+    def command(self, out: Path, *overrides: str) -> list[str]:
+        return rl_command(
+            self.folder / "model",
+            self.folder / "train.parquet",
+            self.folder / "val.parquet",
+            out,
+            f"data.train_batch_size={PROMPTS}",
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS}",
+            f"actor_rollout_ref.rollout.n={ROLLOUTS}",
+            "actor_rollout_ref.rollout.temperature=1.0",
+            "data.shuffle=True",
+            "data.seed=5",
+            "data.max_prompt_length=64",
+            "data.max_response_length=32",
+            "trainer.save_freq=1",
+            "trainer.test_freq=-1",
+            "trainer.val_before_train=False",
+            f"trainer.total_training_steps={STEPS}",
+            *overrides,
+        )
+
+
+def saved_step(out: Path) -> int:
+    """Step of the newest checkpoint that the run calls whole; 0 for none."""
+    path = out / "checkpoints" / TRACKER
+    return int(path.read_text()) if path.exists() else 0
+
+
+def order_of(out: Path) -> dict[int, Counter]:
+    """Step: how often each (question, mode) was rolled out in it, the last time that the step was done."""
+    found = {}
+    for path in (out / "rollouts").glob("*.jsonl"):
+        with open(path, encoding="utf-8") as lines:
+            entries = [json.loads(line) for line in lines]
+        found[int(path.stem)] = Counter((entry["input"], parse_mode(entry["output"]).name) for entry in entries)
+    return found
+
+
+def steps_in(logs: list[Path]) -> list[int]:
+    """Steps in the metrics files, in the order in which they were done; a torn last line is no step."""
+    found = []
+    for path in logs:
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+            try:
+                found.append(json.loads(line)["step"])
+            except (json.JSONDecodeError, KeyError):
+                continue
+    return found
