@@ -4,9 +4,10 @@ A policy of few weights chooses between two modes; answers are right with fixed 
 everything about the answers. What it can: which way the choice is pushed, how fast, and whether it comes back. The
 advantages are those of ``personadual.advantage``.
 
-The policy is P(personalized | prompt) = sigmoid(w . x). x has a 1 for every prompt and ``--specific`` for the prompt's
-condition, so that what all prompts share is learnt faster than what tells them apart, as in the language model. Plain
-gradient ascent: a step adds ``--rate`` times the mean over rows of advantage times grad log p, less the KL term's.
+The policy is P(personalized | prompt) = sigmoid(w . x). x is a direction that all prompts share, plus ``--specific`` times
+one of the prompt's condition, all random and of length 1 in ``--width`` dimensions: what all share is learnt faster than
+what tells prompts apart, as in the language model. Adam, as there, with ``--noise`` for what the rest of the loss adds to
+the gradient; it makes the size of the push matter less than its consistency.
 
     python examples/experiment/simulate_choice.py
 """
@@ -86,10 +87,12 @@ def run(
     prompt = np.repeat(np.arange(len(names)), [bed[name].count for name in names])
     row = np.repeat(prompt, args.rollouts)
     groups = torch.arange(len(prompt)).repeat_interleave(args.rollouts)
-    features = np.hstack([np.ones((len(names), 1)), args.specific * np.eye(len(names))])
+    directions = rng.standard_normal((len(names) + 1, args.width))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    features = directions[0] + args.specific * directions[1:]
     accuracy = np.array([bed[name].accuracy for name in names])
     start = np.log(args.start / (1 - args.start))
-    weights = np.zeros(features.shape[1])
+    weights, first, second = np.zeros((3, args.width))
     history = []
     for step in range(args.steps):
         logit = start + features @ weights
@@ -107,7 +110,11 @@ def run(
         value = advantages(current, torch.tensor(reward), torch.tensor(mode), groups, torch.tensor(own)).numpy()
         push = value * ((mode == PERSONALIZED) - chosen[row])
         push -= args.kl * (chosen * (1 - chosen) * (logit - start))[row]
-        weights = weights + args.rate * (push[:, None] * features[row]).mean(0)
+        gradient = (push[:, None] * features[row]).mean(0) + args.noise * rng.standard_normal(args.width)
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        scale = np.sqrt(second / (1 - 0.999 ** (step + 1))) + 1e-8
+        weights = weights + args.rate * min(1, (step + 1) / 6) * first / (1 - 0.9 ** (step + 1)) / scale
     history.append(1 / (1 + np.exp(-(start + features @ weights))))
     return np.array(history)
 
@@ -117,8 +124,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rollouts", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--rate", type=float, default=0.5, help="learning rate, in logits (0.5)")
-    parser.add_argument("--specific", type=float, default=0.5, help="feature of the prompt's condition (0.5)")
+    parser.add_argument("--rate", type=float, default=0.03, help="learning rate (0.03)")
+    parser.add_argument("--specific", type=float, default=0.2, help="size of a condition's own direction (0.2)")
+    parser.add_argument("--noise", type=float, default=0.01, help="of the rest of the gradient, per dimension (0.01)")
+    parser.add_argument("--width", type=int, default=200, help="dimensions (200)")
     parser.add_argument("--kl", type=float, default=0.04, help="KL coefficient (0.04)")
     parser.add_argument("--start", type=float, default=0.45, help="P(personalized) before (0.45)")
     parser.add_argument("--plain", action="store_true", help="equal counts of the conditions")

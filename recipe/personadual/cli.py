@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
 
+from personadual.files import NO_SPACE
+
 
 class Command(NamedTuple):
     """Where a subcommand lives: a module and its two functions."""
@@ -48,7 +50,13 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     args = build_parser(argv).parse_args(argv)
-    return int(args.run(args) or 0)
+    try:
+        return int(args.run(args) or 0)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        print(f"error: {error.strerror}: make room and give the same command again", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ A reader, or a run that is cut off, never meets half a file.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,20 +14,33 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Errors of a disk, a quota or a limit that is reached."""
+
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Call ``write`` with a temporary path beside ``path``, then rename the result to ``path`` once it is on disk."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    """Call ``write`` with a temporary path beside ``path``, then rename the result to ``path`` once it is on disk.
+
+    Raises:
+        OSError: naming ``path`` where there is no room (``NO_SPACE``). What stood at ``path`` before is still there.
+    """
+    temporary = None
     try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
         write(temporary)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.chmod(0o644)
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise OSError(error.errno, f"{path}: not written, {os.strerror(error.errno).lower()}") from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from personadual.files import write_whole
+
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#666666"
@@ -44,5 +46,6 @@ def literal(label: str) -> str:
 def save(figure: Any, path: Path, dpi: int = 150) -> Path:
     """Write a PNG whose bytes depend on the figure alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=dpi, metadata={"Software": None})
+    options = {"format": path.suffix.lstrip("."), "dpi": dpi, "metadata": {"Software": None}}
+    write_whole(path, lambda temporary: figure.savefig(temporary, **options))
     return path
