@@ -20,7 +20,7 @@ LR="${LR:-3e-5}"
 SFT_LR="${SFT_LR:-2e-4}"
 # Prompts of each condition in a batch of 16. Conditions whose modes differ little in reward have more, so that neither
 # mode has the larger signal over a batch (docs/experiment.md).
-MIX=(none=2 unaligned=2 aligned=6 conflicting=3 personal=3)
+MIX=(none=1 unaligned=1 aligned=9 conflicting=4 personal=1)
 
 cd "$root"
 mkdir -p "$OUT/stages"

@@ -4,9 +4,9 @@ A policy of few weights chooses between two modes; answers are right with fixed 
 everything about the answers. What it can: which way the choice is pushed, how fast, and whether it comes back. The
 advantages are those of ``personadual.advantage``.
 
-The policy is P(personalized | prompt) = sigmoid(w . x). x is a direction that all prompts share, plus ``--specific`` times
-one of the prompt's condition, all random and of length 1 in ``--width`` dimensions: what all share is learnt faster than
-what tells prompts apart, as in the language model. Adam, as there, with ``--noise`` for what the rest of the loss adds to
+The policy is P(personalized | prompt) = sigmoid(w . x). x is a direction that all prompts share, plus ``--kind`` times one
+that questions of a kind share (facts, personal matters), plus ``--specific`` times one of the condition, all random and
+of length 1 in ``--width`` dimensions: what many prompts share is learnt before what tells them apart, as in the model. Adam, as there, with ``--noise`` for what the rest of the loss adds to
 the gradient; it makes the size of the push matter less than its consistency.
 
     python examples/experiment/simulate_choice.py
@@ -36,13 +36,13 @@ class Condition(NamedTuple):
 
 # Greedy accuracy of the model after SFT on 60 training prompts each, seed 1 (docs/experiment.md).
 BED = {
-    "none": Condition(2, GENERAL, (0.62, 0.00)),
-    "unaligned": Condition(2, GENERAL, (0.65, 0.02)),
-    "aligned": Condition(6, PERSONALIZED, (0.73, 1.00)),
-    "conflicting": Condition(3, GENERAL, (0.58, 0.02)),
-    "personal": Condition(3, PERSONALIZED, (0.00, 0.83)),
+    "none": Condition(1, GENERAL, (0.62, 0.00)),
+    "unaligned": Condition(1, GENERAL, (0.65, 0.02)),
+    "aligned": Condition(9, PERSONALIZED, (0.73, 1.00)),
+    "conflicting": Condition(4, GENERAL, (0.58, 0.02)),
+    "personal": Condition(1, PERSONALIZED, (0.00, 0.83)),
 }
-# The same conditions in equal numbers, three each: signal is not balanced then.
+# The same conditions in equal numbers: signal is not balanced then.
 PLAIN = {name: condition._replace(count=3) for name, condition in BED.items()}
 
 ARMS: dict[str, Mapping[str, Any] | None] = {
@@ -87,9 +87,10 @@ def run(
     prompt = np.repeat(np.arange(len(names)), [bed[name].count for name in names])
     row = np.repeat(prompt, args.rollouts)
     groups = torch.arange(len(prompt)).repeat_interleave(args.rollouts)
-    directions = rng.standard_normal((len(names) + 1, args.width))
+    directions = rng.standard_normal((len(names) + 3, args.width))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    features = directions[0] + args.specific * directions[1:]
+    kind = directions[[1 if name == "personal" else 2 for name in names]]
+    features = directions[0] + args.kind * kind + args.specific * directions[3:]
     accuracy = np.array([bed[name].accuracy for name in names])
     start = np.log(args.start / (1 - args.start))
     weights, first, second = np.zeros((3, args.width))
@@ -125,6 +126,7 @@ def main() -> None:
     parser.add_argument("--rollouts", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--rate", type=float, default=0.03, help="learning rate (0.03)")
+    parser.add_argument("--kind", type=float, default=0.4, help="size of a kind's direction (0.4)")
     parser.add_argument("--specific", type=float, default=0.2, help="size of a condition's own direction (0.2)")
     parser.add_argument("--noise", type=float, default=0.01, help="of the rest of the gradient, per dimension (0.01)")
     parser.add_argument("--width", type=int, default=200, help="dimensions (200)")

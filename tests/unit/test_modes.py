@@ -146,11 +146,16 @@ def test_a_config_block_gives_the_modes_and_no_block_the_two_of_the_paper():
         ["general", "personalized"],
         [{"name": "a", "tag": "<a>"}, {"name": "b"}],
         [{"name": "a", "tag": "<a>"}, {"name": "b", "tag": "<b>", "weight": 2}],
-        {"name": "a", "tag": "<a>"},
     ],
 )
 def test_a_config_block_of_another_form_is_refused_with_its_position(block):
     with pytest.raises(ValueError, match=r"modes\[\d\]: exactly the keys 'name' and 'tag'"):
+        Modes.from_config(block)
+
+
+@pytest.mark.parametrize("block", [{"name": "a", "tag": "<a>"}, 0.25, True])
+def test_a_config_block_that_is_no_list_is_refused(block):
+    with pytest.raises(ValueError, match="modes: a list of {name, tag} or the path of a file is needed, found"):
         Modes.from_config(block)
 
 
