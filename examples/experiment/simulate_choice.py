@@ -4,10 +4,11 @@ A policy of few weights chooses between two modes; answers are right with fixed 
 everything about the answers. What it can: which way the choice is pushed, how fast, and whether it comes back. The
 advantages are those of ``personadual.advantage``.
 
-The policy is P(personalized | prompt) = sigmoid(w . x). x is a direction that all prompts share, plus ``--kind`` times one
-that questions of a kind share (facts, personal matters), plus ``--specific`` times one of the condition, all random and
-of length 1 in ``--width`` dimensions: what many prompts share is learnt before what tells them apart, as in the model. Adam, as there, with ``--noise`` for what the rest of the loss adds to
-the gradient; it makes the size of the push matter less than its consistency.
+The policy is P(personalized | prompt) = sigmoid(w . x). x is a direction that all prompts share, plus ``--kind`` times
+one that questions of a kind share (facts, personal matters), plus ``--specific`` times one of the condition, all random
+and of length 1 in ``--width`` dimensions: what many prompts share is learnt before what tells them apart, as in the
+model. Adam, as there, with ``--noise`` for what the rest of the loss adds to the gradient: it makes the size of a push
+matter less than its consistency.
 
     python examples/experiment/simulate_choice.py
 """

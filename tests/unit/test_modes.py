@@ -155,7 +155,7 @@ def test_a_config_block_of_another_form_is_refused_with_its_position(block):
 
 @pytest.mark.parametrize("block", [{"name": "a", "tag": "<a>"}, 0.25, True])
 def test_a_config_block_that_is_no_list_is_refused(block):
-    with pytest.raises(ValueError, match="modes: a list of {name, tag} or the path of a file is needed, found"):
+    with pytest.raises(ValueError, match=r"modes: a list of \{name, tag\} or the path of a file is needed, found"):
         Modes.from_config(block)
 
 
