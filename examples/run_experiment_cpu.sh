@@ -16,7 +16,7 @@ OUT="${OUT:-outputs/experiment}"
 STEPS="${STEPS:-60}"
 PROMPTS="${PROMPTS:-16}"
 ROLLOUTS="${ROLLOUTS:-4}"
-LR="${LR:-6e-5}"
+LR="${LR:-3e-5}"
 SFT_LR="${SFT_LR:-2e-4}"
 # Prompts of each condition in a batch of 16. Conditions whose modes differ little in reward have more, so that neither
 # mode has the larger signal over a batch (docs/experiment.md).
@@ -73,6 +73,9 @@ overrides() {
     centred) echo "+arm=dual_grpo $dual.gap_centering=1" ;;
     centred_floor) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.prob_floor=0.05" ;;
     centred_early) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.gap_centering_steps=$((STEPS / 2))" ;;
+    # Twice the learning rate.
+    fast_dual_grpo) echo "+arm=dual_grpo actor_rollout_ref.actor.optim.lr=6e-5" ;;
+    fast_centred_floor) echo "$(overrides centred_floor) actor_rollout_ref.actor.optim.lr=6e-5" ;;
     # The right mode of a training prompt drawn for its wording: what a model learns by heart, without the persona.
     control) echo "+arm=dual_grpo data.train_files=$OUT/data_control/rl_train.parquet" ;;
     *) die "no arm is called $1; see overrides in ${BASH_SOURCE[0]}" ;;

@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rollouts", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--rate", type=float, default=0.03, help="learning rate (0.03)")
+    parser.add_argument("--rate", type=float, default=0.06, help="learning rate (0.06)")
     parser.add_argument("--kind", type=float, default=0.4, help="size of a kind's direction (0.4)")
     parser.add_argument("--specific", type=float, default=0.2, help="size of a condition's own direction (0.2)")
     parser.add_argument("--noise", type=float, default=0.01, help="of the rest of the gradient, per dimension (0.01)")
