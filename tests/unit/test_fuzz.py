@@ -14,8 +14,8 @@ def test_random_cases(target, tmp_path):
     "target, case",
     [
         # modes and mode_shares as a number.
-        ("config", bytes([0, 7])),
-        ("config", bytes([12, 7])),
+        ("config", bytes([0] * 4 + [7] * 4)),
+        ("config", bytes([12] * 4 + [7] * 4)),
     ],
 )
 def test_what_once_was_found(target, case):
