@@ -68,7 +68,10 @@ def write_rows(path: Path, rows) -> Path:
     return path
 
 
+# Fields of the items of a test set that means harm.
+HOSTILE_TEXTS = dict.fromkeys(("persona", "question", "ground_truth", "data_source"), HOSTILE)
+
+
 def hostile_rows(model="<b>bold</b><script>window.harmed = 1</script>\u202emodel"):
     """A model whose every text is hostile, its label too."""
-    texts = {"persona": HOSTILE, "question": HOSTILE, "ground_truth": HOSTILE, "data_source": HOSTILE}
-    return answers(model, 2, questions=3, response=HOSTILE, **texts)
+    return answers(model, 2, questions=3, response=HOSTILE, **HOSTILE_TEXTS)

@@ -9,7 +9,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from page_rows import HOSTILE, RIGHT, answers, hostile_rows, write_rows
+from page_rows import HOSTILE, HOSTILE_TEXTS, RIGHT, answers, hostile_rows, write_rows
 
 from personadual.evaluation.html.words import visible_lines
 from personadual.evaluation.report import read_report, write_report
@@ -93,7 +93,8 @@ def plain(tmp_path_factory):
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
-    rows = hostile_rows() + hostile_rows(HOSTILE) + answers("plain", 9, questions=3, conditions=("none",))
+    rows = hostile_rows() + hostile_rows(HOSTILE)
+    rows += answers("plain", 9, questions=3, conditions=("none",), **HOSTILE_TEXTS)
     rows = [entry | {"question_id": f"q{entry['item'] // len(RIGHT)}"} for entry in rows]
     return written(folder, rows, title=HOSTILE)
 
