@@ -1,0 +1,88 @@
+"""The experiment's scripts: SFT rows of RL prompts, and how fast an arm learns to choose."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from personadual import cli
+from personadual.modes import DEFAULT_MODES
+
+SCRIPTS = Path(__file__).parents[2] / "examples/experiment"
+
+
+def run(script, *arguments):
+    command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def log_file(folder, number, steps, kind="prob"):
+    """A run's metrics: P(personalized) by condition for each step."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+        {"step": step, "data": {f"dual_grpo/quickstart_{c}/{kind}_personalized/mean": p for c, p in choice.items()}}
+        for step, choice in steps.items()
+    ]
+    (folder / f"{number}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def choice(general, personalized):
+    return {**dict.fromkeys(("none", "unaligned", "conflicting"), general),
+            **dict.fromkeys(("aligned", "personal"), personalized)}  # fmt: skip
+
+
+def test_learning_joins_attempts_smooths_and_says_when_an_error_was_reached(tmp_path):
+    start, good = choice(0.5, 0.5), choice(0.0, 1.0)
+    runs = tmp_path / "runs"
+    # The second attempt repeats step 2, and replaces it.
+    log_file(runs / "mine_s1/metrics", 9, {1: start, 2: choice(1.0, 0.0)})
+    log_file(runs / "mine_s1/metrics", 10, {2: start, **{step: good for step in range(3, 13)}})
+    log_file(runs / "grpo_s2/metrics", 1, {step: choice(0.0, 0.0) for step in range(1, 4)}, kind="share")
+    (runs / "sft_s1").mkdir()
+    done = run("learning.py", runs, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "out/learning.csv").set_index(["arm", "seed", "step"])["error"]
+    assert table["mine", 1].round(3).tolist() == pytest.approx([0.5, 0.5, 0.333, 0.25, 0.2, 0.1] + [0.0] * 6)
+    assert table["grpo", 2].tolist() == pytest.approx([0.4] * 3)
+    lines = (tmp_path / "out/learning.md").read_text().splitlines()
+    assert lines[2].startswith("| `grpo` | 2 | – |") and lines[2].endswith("| – | – | – |")
+    assert lines[3].endswith("| 4 | 5 | 6 |")
+    assert (tmp_path / "out/learning.png").stat().st_size > 1000
+
+
+def test_learning_says_what_is_missing(tmp_path):
+    (tmp_path / "runs/sft_s1").mkdir(parents=True)
+    done = run("learning.py", tmp_path / "runs", "--out", tmp_path / "out")
+    assert done.returncode == 1 and "no folder ARM_sSEED/metrics" in done.stderr
+    log_file(tmp_path / "runs/mine_s1/metrics", 1, {1: {"none": 0.5}})
+    done = run("learning.py", tmp_path / "runs", "--out", tmp_path / "out")
+    assert done.returncode == 1 and "under unaligned" in done.stderr
+
+
+def test_taught_rows_show_the_right_mode_and_answer_of_every_prompt(tmp_path):
+    sizes = (
+        "--sft-items",
+        "10",
+        "--rl-rounds",
+        "1",
+        "--val-items-per-condition",
+        "2",
+        "--test-items-per-condition",
+        "2",
+    )
+    assert cli.main(["data", "quickstart", "--out", str(tmp_path), *sizes]) == 0
+    done = run("taught_rows.py", "--rl", tmp_path / "rl_train.parquet", "--out", tmp_path / "taught.parquet")
+    assert done.returncode == 0, done.stderr
+    prompts = pq.read_table(tmp_path / "rl_train.parquet").to_pylist()
+    taught = pq.read_table(tmp_path / "taught.parquet").to_pylist()
+    assert taught
+    known = [row for row in prompts if row["extra_info"]["right_mode"]]
+    for row, shown in zip(known, taught, strict=True):
+        *prompt, answer = shown["messages"]
+        mode = DEFAULT_MODES[DEFAULT_MODES.index_of(row["extra_info"]["right_mode"])]
+        assert prompt == row["prompt"] and answer["content"].startswith(mode.tag)
+        assert json.dumps(row["reward_model"]["ground_truth"]) in answer["content"]
