@@ -14,13 +14,15 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 OUT="${OUT:-outputs/experiment}"
 STEPS="${STEPS:-60}"
-PROMPTS="${PROMPTS:-16}"
+PROMPTS="${PROMPTS:-14}"
 ROLLOUTS="${ROLLOUTS:-4}"
 LR="${LR:-3e-5}"
 SFT_LR="${SFT_LR:-2e-4}"
-# Prompts of each condition in a batch of 16. Conditions whose modes differ little in reward have more, so that neither
+# Prompts of each condition in a batch of 14. Conditions whose modes differ little in reward have more, so that neither
 # mode has the larger signal over a batch (docs/experiment.md).
-MIX=(none=1 unaligned=1 aligned=9 conflicting=4 personal=1)
+MIX=(none=1 unaligned=1 aligned=8 conflicting=3 personal=1)
+# What one would take who knows nothing of that: equal numbers.
+EQUAL=(none=3 unaligned=3 aligned=3 conflicting=3 personal=2)
 
 cd "$root"
 mkdir -p "$OUT/stages"
@@ -38,7 +40,7 @@ Give another OUT=..."
 fi
 printf '%s' "$settings" > "$OUT/settings"
 
-make_data() { # FOLDER [--reassign-modes]
+make_data() { # FOLDER [arguments]; a later --rl-weight of a condition counts
   personadual data quickstart --out "$1" --seed 1 --sft-items 320 --rl-rounds "$STEPS" \
     "${MIX[@]/#/--rl-weight=}" --val-items-per-condition 36 --test-items-per-condition 66 "${@:2}"
 }
@@ -78,11 +80,10 @@ overrides() {
     centred) echo "+arm=dual_grpo $dual.gap_centering=1" ;;
     centred_floor) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.prob_floor=0.05" ;;
     centred_early) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.gap_centering_steps=$((STEPS / 2))" ;;
-    # Twice the learning rate.
-    fast_dual_grpo) echo "+arm=dual_grpo actor_rollout_ref.actor.optim.lr=6e-5" ;;
-    fast_centred_floor) echo "$(overrides centred_floor) actor_rollout_ref.actor.optim.lr=6e-5" ;;
     # The right mode of a training prompt drawn for its wording: what a model learns by heart, without the persona.
     control) echo "+arm=dual_grpo data.train_files=$OUT/data_control/rl_train.parquet" ;;
+    # Batches with equal numbers of each condition, ARM after the underscore.
+    equal_*) echo "$(overrides "${1#equal_}") data.train_files=$OUT/data_equal/rl_train.parquet" ;;
     *) die "no arm is called $1; see overrides in ${BASH_SOURCE[0]}" ;;
   esac
 }
@@ -116,6 +117,7 @@ cell() {
   SEED="$2"
   stage data "10 seconds" make_data "$OUT/data"
   stage data_control "10 seconds" make_data "$OUT/data_control" --reassign-modes
+  stage data_equal "10 seconds" make_data "$OUT/data_equal" "${EQUAL[@]/#/--rl-weight=}"
   stage base_s1 "1 minute" make_base
   case "$arm" in
     base) ln -sfn base "$OUT/models/$name" ;;

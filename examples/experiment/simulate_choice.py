@@ -35,16 +35,14 @@ class Condition(NamedTuple):
     accuracy: tuple[float, float]
 
 
-# Greedy accuracy of the model after SFT on 60 training prompts each, seed 1 (docs/experiment.md).
+# Accuracy of forced rollouts at temperature 1 before RL (docs/experiment.md).
 BED = {
-    "none": Condition(1, GENERAL, (0.62, 0.00)),
-    "unaligned": Condition(1, GENERAL, (0.65, 0.02)),
-    "aligned": Condition(9, PERSONALIZED, (0.73, 1.00)),
-    "conflicting": Condition(4, GENERAL, (0.58, 0.02)),
-    "personal": Condition(1, PERSONALIZED, (0.00, 0.83)),
+    "none": Condition(1, GENERAL, (0.60, 0.04)),
+    "unaligned": Condition(1, GENERAL, (0.65, 0.04)),
+    "aligned": Condition(8, PERSONALIZED, (0.71, 0.97)),
+    "conflicting": Condition(3, GENERAL, (0.60, 0.01)),
+    "personal": Condition(1, PERSONALIZED, (0.00, 0.68)),
 }
-# The same conditions in equal numbers: signal is not balanced then.
-PLAIN = {name: condition._replace(count=3) for name, condition in BED.items()}
 
 ARMS: dict[str, Mapping[str, Any] | None] = {
     "grpo_free": None,
@@ -136,16 +134,18 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=200, help="dimensions (200)")
     parser.add_argument("--kl", type=float, default=0.04, help="KL coefficient (0.04)")
     parser.add_argument("--start", type=float, default=0.45, help="P(personalized) before (0.45)")
-    parser.add_argument("--plain", action="store_true", help="equal counts of the conditions")
+    parser.add_argument("--mix", type=int, nargs=len(BED), metavar="N", help=f"prompts in a batch of {', '.join(BED)}")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="ARM", help="these alone")
     args = parser.parse_args()
-    bed = PLAIN if args.plain else BED
+    counts = args.mix or [condition.count for condition in BED.values()]
+    bed = {name: BED[name]._replace(count=count) for name, count in zip(BED, counts, strict=True)}
     torch.set_num_threads(1)
     shown = [step for step in (5, 10, 20, 30, 45, 60) if step <= args.steps]
     wrong_if = np.array([condition.right == GENERAL for condition in bed.values()])
     print(f"| arm | {' | '.join(f'error at {step}' for step in shown)} | {' | '.join(bed)} | ever collapsed |")
     print("|" + " --- |" * (len(shown) + len(bed) + 2))
-    for arm, options in ARMS.items():
-        history = np.stack([run(options, bed, args, seed) for seed in range(args.seeds)])
+    for arm in args.arms:
+        history = np.stack([run(ARMS[arm], bed, args, seed) for seed in range(args.seeds)])
         error = np.where(wrong_if, history, 1 - history)
         cells = [f"{error[:, step].mean():.2f}" for step in shown]
         cells += [f"{value:.2f}" for value in history[:, -1].mean(0)]
