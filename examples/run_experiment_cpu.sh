@@ -16,7 +16,7 @@ OUT="${OUT:-outputs/experiment}"
 STEPS="${STEPS:-60}"
 PROMPTS="${PROMPTS:-14}"
 ROLLOUTS="${ROLLOUTS:-4}"
-LR="${LR:-3e-5}"
+LR="${LR:-1e-4}"
 SFT_LR="${SFT_LR:-2e-4}"
 # Prompts of each condition in a batch of 14. Conditions whose modes differ little in reward have more, so that neither
 # mode has the larger signal over a batch (docs/experiment.md).
@@ -51,16 +51,17 @@ make_base() {
     --out "$OUT/models/base"
 }
 
-make_sft() { # EPOCHS NAME [MODEL ROWS]
+make_sft() { # EPOCHS NAME [MODEL ROWS overrides]
   train_sft "$OUT/models/${3:-base}" "${4:-$OUT/data/sft_train.parquet}" "$OUT/runs/$2" optim.lr="$SFT_LR" \
-    trainer.total_epochs="$1" trainer.max_ckpt_to_keep=1
+    trainer.total_epochs="$1" trainer.max_ckpt_to_keep=1 "${@:5}"
   export_model "$OUT/runs/$2"/global_step_*/huggingface "$OUT/models/$2"
   rm -rf "$OUT/runs/$2"/global_step_*
 }
 
-make_taught() { # NAME: SFT goes on with RL's prompts, once each, with the right mode and answer.
+make_taught() { # NAME: SFT goes on with RL's prompts, once each, with the right mode's tag; steps and LR are RL's.
   python examples/experiment/taught_rows.py --rl "$OUT/data/rl_train.parquet" --out "$OUT/data/taught.parquet"
-  make_sft 1 "$1" "sft_s$SEED" "$OUT/data/taught.parquet"
+  make_sft 1 "$1" "sft_s$SEED" "$OUT/data/taught.parquet" data.train_batch_size="$PROMPTS" \
+    optim.lr="$LR" optim.lr_warmup_steps=$((STEPS / 10))
 }
 
 # overrides ARM: what an arm changes in the configuration; all else is alike.
@@ -79,6 +80,9 @@ overrides() {
     importance) echo "+arm=dual_grpo $dual.prefix_importance=1" ;;
     centred) echo "+arm=dual_grpo $dual.gap_centering=1" ;;
     centred_floor) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.prob_floor=0.05" ;;
+    recommended)
+      echo "$(overrides centred_floor) $dual.credit=decoupled $dual.prefix_scope=deciding $dual.prefix_weight=4"
+      ;;
     centred_early) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.gap_centering_steps=$((STEPS / 2))" ;;
     # The right mode of a training prompt drawn for its wording: what a model learns by heart, without the persona.
     control) echo "+arm=dual_grpo data.train_files=$OUT/data_control/rl_train.parquet" ;;

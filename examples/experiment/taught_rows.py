@@ -1,6 +1,8 @@
-"""SFT rows of RL prompts: the right mode and the right answer, each prompt once.
+"""SFT rows of RL prompts: the tag of the right mode and nothing behind it, each prompt once.
 
 What supervision can teach about the choice with the very prompts that RL sees, and so how much is there to be learnt.
+With the answers behind the tags nothing came of it: the choice is one token of twenty, and the others' gradients are
+what such a short run then follows.
 
     python examples/experiment/taught_rows.py --rl data/rl_train.parquet --out taught.parquet
 """
@@ -14,7 +16,6 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from personadual import schema
-from personadual.data_prep.chat import response
 from personadual.data_prep.columns import MODE, SFT_SCHEMA, to_table, write_parquet
 from personadual.modes import DEFAULT_MODES
 
@@ -25,9 +26,8 @@ def taught_row(row: dict[str, Any]) -> dict[str, Any] | None:
     if extra[schema.RIGHT_MODE] is None:
         return None
     mode = DEFAULT_MODES[DEFAULT_MODES.index_of(extra[schema.RIGHT_MODE])]
-    shown = response(mode, row[schema.REWARD_MODEL][schema.GROUND_TRUTH])
     return {
-        schema.MESSAGES: [*row[schema.PROMPT], {"role": "assistant", "content": shown}],
+        schema.MESSAGES: [*row[schema.PROMPT], {"role": "assistant", "content": mode.tag}],
         schema.CONDITION: extra[schema.CONDITION],
         MODE: mode.name,
         schema.ITEM: extra[schema.ITEM],

@@ -50,8 +50,9 @@ def training_metrics(
 
     Returns per scope, for each mode m: ``share_<m>``, ``reward_<m>``, ``win_<m>`` (share of groups in which m has the
     highest mean reward; ties count for none), ``prob_<m>`` (probability of the deciding token of m's prefix, over
-    the rows forced into m); then ``share_invalid``, ``mode_gap`` (mean over groups of the best mode's mean reward
-    minus the worst's), ``intra_abs`` and ``inter_abs`` (mean absolute terms as used). Over all rows also
+    the rows forced into m), ``push_<m>`` (mean inter term of m's rows as used: over all rows, how strongly the batch
+    pushes every prompt towards m at once); then ``share_invalid``, ``mode_gap`` (mean over groups of the best mode's
+    mean reward minus the worst's), ``intra_abs`` and ``inter_abs`` (mean absolute terms as used). Over all rows also
     ``collapsed``: 1 if some mode's ``prob_`` is below ``collapse_below``; ``prompt_cache_hit``: share of the prompts'
     tokens that the engine's prefix cache served, where the engine says so; ``missing``: share of the rollouts asked for
     that are not there because a session failed, and ``short_groups``: share of the groups that lack some. A prompt
@@ -88,7 +89,7 @@ def _row_table(
             "mode": rows.modes.numpy(),
             "reward": rewards.double().numpy(),
             "intra": terms.intra.abs().numpy(),
-            "inter": terms.inter.abs().numpy(),
+            "inter": terms.inter.numpy(),
             "group": terms.group_index.numpy(),
             "prob": rows.choice_probs.numpy(),
             "source": np.asarray(data_sources, dtype=object),
@@ -105,6 +106,7 @@ def _scope_metrics(table: pd.DataFrame, mode_means: np.ndarray, modes: Modes, sc
         metrics[f"{scope}share_{name}/mean"] = len(part) / len(table)
         if len(part):
             metrics[f"{scope}reward_{name}/mean"] = float(part["reward"].mean())
+            metrics[f"{scope}push_{name}/mean"] = float(part["inter"].mean())
         if part["prob"].notna().any():
             metrics[f"{scope}prob_{name}/mean"] = float(part["prob"].mean())
         if len(complete) and complete.shape[1] == len(modes):
@@ -114,7 +116,7 @@ def _scope_metrics(table: pd.DataFrame, mode_means: np.ndarray, modes: Modes, sc
     if len(complete) and complete.shape[1] == len(modes):
         metrics[f"{scope}mode_gap/mean"] = float((complete.max(axis=1) - complete.min(axis=1)).mean())
     metrics[f"{scope}intra_abs/mean"] = float(table["intra"].mean())
-    metrics[f"{scope}inter_abs/mean"] = float(table["inter"].mean())
+    metrics[f"{scope}inter_abs/mean"] = float(table["inter"].abs().mean())
     return metrics
 
 

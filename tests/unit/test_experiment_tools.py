@@ -63,7 +63,7 @@ def test_learning_says_what_is_missing(tmp_path):
     assert done.returncode == 1 and "under unaligned" in done.stderr
 
 
-def test_taught_rows_show_the_right_mode_and_answer_of_every_prompt(tmp_path):
+def test_taught_rows_show_the_right_mode_of_every_prompt(tmp_path):
     sizes = (
         "--sft-items",
         "10",
@@ -84,5 +84,4 @@ def test_taught_rows_show_the_right_mode_and_answer_of_every_prompt(tmp_path):
     for row, shown in zip(known, taught, strict=True):
         *prompt, answer = shown["messages"]
         mode = DEFAULT_MODES[DEFAULT_MODES.index_of(row["extra_info"]["right_mode"])]
-        assert prompt == row["prompt"] and answer["content"].startswith(mode.tag)
-        assert json.dumps(row["reward_model"]["ground_truth"]) in answer["content"]
+        assert prompt == row["prompt"] and answer == {"role": "assistant", "content": mode.tag}
