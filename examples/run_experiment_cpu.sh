@@ -16,7 +16,7 @@ OUT="${OUT:-outputs/experiment}"
 STEPS="${STEPS:-60}"
 PROMPTS="${PROMPTS:-14}"
 ROLLOUTS="${ROLLOUTS:-4}"
-LR="${LR:-1e-4}"
+LR="${LR:-5e-5}"
 SFT_LR="${SFT_LR:-2e-4}"
 # Prompts of each condition in a batch of 14. Conditions whose modes differ little in reward have more, so that neither
 # mode has the larger signal over a batch (docs/experiment.md).
