@@ -51,17 +51,11 @@ make_base() {
     --out "$OUT/models/base"
 }
 
-make_sft() { # EPOCHS NAME [MODEL ROWS overrides]
-  train_sft "$OUT/models/${3:-base}" "${4:-$OUT/data/sft_train.parquet}" "$OUT/runs/$2" optim.lr="$SFT_LR" \
-    trainer.total_epochs="$1" trainer.max_ckpt_to_keep=1 "${@:5}"
+make_sft() { # EPOCHS NAME
+  train_sft "$OUT/models/base" "$OUT/data/sft_train.parquet" "$OUT/runs/$2" optim.lr="$SFT_LR" \
+    trainer.total_epochs="$1" trainer.max_ckpt_to_keep=1
   export_model "$OUT/runs/$2"/global_step_*/huggingface "$OUT/models/$2"
   rm -rf "$OUT/runs/$2"/global_step_*
-}
-
-make_taught() { # NAME: SFT goes on with RL's prompts, once each, with the right mode's tag; steps and LR are RL's.
-  python examples/experiment/taught_rows.py --rl "$OUT/data/rl_train.parquet" --out "$OUT/data/taught.parquet"
-  make_sft 1 "$1" "sft_s$SEED" "$OUT/data/taught.parquet" data.train_batch_size="$PROMPTS" \
-    optim.lr="$LR" optim.lr_warmup_steps=$((STEPS / 10))
 }
 
 # overrides ARM: what an arm changes in the configuration; all else is alike.
@@ -127,10 +121,6 @@ cell() {
     base) ln -sfn base "$OUT/models/$name" ;;
     sft) stage "$name" "7 minutes" make_sft 2 "$name" ;;
     sft_twice) stage "$name" "14 minutes" make_sft 4 "$name" ;;
-    taught)
-      stage "sft_s$SEED" "7 minutes" make_sft 2 "sft_s$SEED"
-      stage "$name" "5 minutes" make_taught "$name"
-      ;;
     *)
       overrides "$arm" > /dev/null
       stage "sft_s$SEED" "7 minutes" make_sft 2 "sft_s$SEED"

@@ -1,4 +1,4 @@
-"""The experiment's scripts: SFT rows of RL prompts, and how fast an arm learns to choose."""
+"""The experiment's script that says how fast an arm learns to choose."""
 
 import json
 import subprocess
@@ -6,11 +6,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
-
-from personadual import cli
-from personadual.modes import DEFAULT_MODES
 
 SCRIPTS = Path(__file__).parents[2] / "examples/experiment"
 
@@ -61,27 +57,3 @@ def test_learning_says_what_is_missing(tmp_path):
     log_file(tmp_path / "runs/mine_s1/metrics", 1, {1: {"none": 0.5}})
     done = run("learning.py", tmp_path / "runs", "--out", tmp_path / "out")
     assert done.returncode == 1 and "under unaligned" in done.stderr
-
-
-def test_taught_rows_show_the_right_mode_of_every_prompt(tmp_path):
-    sizes = (
-        "--sft-items",
-        "10",
-        "--rl-rounds",
-        "1",
-        "--val-items-per-condition",
-        "2",
-        "--test-items-per-condition",
-        "2",
-    )
-    assert cli.main(["data", "quickstart", "--out", str(tmp_path), *sizes]) == 0
-    done = run("taught_rows.py", "--rl", tmp_path / "rl_train.parquet", "--out", tmp_path / "taught.parquet")
-    assert done.returncode == 0, done.stderr
-    prompts = pq.read_table(tmp_path / "rl_train.parquet").to_pylist()
-    taught = pq.read_table(tmp_path / "taught.parquet").to_pylist()
-    assert taught
-    known = [row for row in prompts if row["extra_info"]["right_mode"]]
-    for row, shown in zip(known, taught, strict=True):
-        *prompt, answer = shown["messages"]
-        mode = DEFAULT_MODES[DEFAULT_MODES.index_of(row["extra_info"]["right_mode"])]
-        assert prompt == row["prompt"] and answer == {"role": "assistant", "content": mode.tag}

@@ -1,0 +1,46 @@
+"""Every speed figure of docs/performance.md, measured here and now.
+
+    python -m benchmarks                       all of them; hours, the RL step most of it
+    python -m benchmarks advantage rewards     some
+    python -m benchmarks --quick               all at a size that takes minutes
+
+Prints Markdown tables and writes OUT with every figure, the machine and the versions. Ratios are of what ran side by
+side in this run; run it on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from benchmarks import advantage, rewards
+from benchmarks.harness import as_json, machine, table
+from personadual.files import write_json
+
+PARTS = {"advantage": advantage.measure, "rewards": rewards.measure}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all if none is given")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--quick", action="store_true", help="small sizes only")
+    parser.add_argument("--out", type=Path, default=Path("outputs/benchmarks.json"))
+    args = parser.parse_args()
+    unknown = set(args.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    where = machine()
+    print(f"{where['processor']}, {where['cores']} cores, load {where['load_before']:.1f}, {where['versions']}")
+    results = {}
+    for name in args.parts or PARTS:
+        rows = list(PARTS[name](args.repeats, args.quick))
+        results[name] = as_json(rows)
+        print(f"\n## {name}\n\n{table(rows)}", flush=True)
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(args.out, {"machine": where, "repeats": args.repeats, "quick": args.quick, "parts": results})
+    print(f"\nwritten to {args.out}")
+
+
+if __name__ == "__main__":
+    main()

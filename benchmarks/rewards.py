@@ -1,0 +1,72 @@
+"""Seconds per response of each grader, the authors' rules, and Math-Verify where it is installed, in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from benchmarks.harness import Row, Seconds, in_turn, ratios
+from personadual.reward_fns.compose import score_row
+from personadual.reward_fns.settings import AUTHORS, read_settings
+
+try:  # pip install math-verify[antlr4_13_2]
+    from math_verify import parse, verify
+except ImportError:
+    parse = verify = None
+
+LENGTHS = (100, 1_000, 10_000, 100_000)
+FASTEST = 50_000
+"""The goal: responses of 1,000 characters per second and core."""
+NUMBER, AUTHORS_RULES, MATH_VERIFY = "objective, number", "the authors' rules", "Math-Verify"
+# Data source, ground truth, extra_info, answer.
+CASES = {
+    "objective, text": ("quickstart_none", "Paris", {}, "Paris"),
+    NUMBER: ("gsm8k", "1,234.5", {}, "1234.50"),
+    "objective, options": ("mmlu", "B", {"options": ["Rome", "Paris", "Oslo", "Bern"]}, "B"),
+    "personalized, options": ("AlignX", "A", {"options": ["A long text. " * 20, "Another text. " * 20]}, "A"),
+}
+
+
+def response(answer: str, length: int) -> str:
+    """A response of about ``length`` characters with its reasoning before the answer block."""
+    block = f'<answer>\n{{"answer": "{answer}"}}\n</answer>'
+    start = "[General_mode]\n"
+    sentence = "Since 12 is 3 times 4, {x} follows, and <b>this</b> is what was asked. "
+    room = max(0, length - len(start) - len(block))
+    return start + (sentence * (room // len(sentence) + 1))[:room] + block
+
+
+def measure(repeats: int, quick: bool) -> Iterator[Row]:
+    strict, authors = read_settings(), read_settings(profile=AUTHORS)
+    for length in LENGTHS[:2] if quick else LENGTHS:
+        count = max(5, min(2_000, 2_000_000 // length))
+        for name, (source, truth, info, answer) in CASES.items():
+            text = response(answer, length)
+
+            def graded(settings, source=source, truth=truth, info=info, text=text, count=count):
+                for _ in range(count):
+                    score_row(source, text, truth, info, settings=settings)
+
+            calls: dict[str, Callable[[], object]] = {
+                name: lambda graded=graded: graded(strict),
+                AUTHORS_RULES: lambda graded=graded: graded(authors),
+            }
+            counts = dict.fromkeys(calls, count)
+            if name == NUMBER and parse is not None:
+                counts[MATH_VERIFY] = max(1, count // 50)
+                calls[MATH_VERIFY] = lambda text=text, truth=truth, few=counts[MATH_VERIFY]: math_verified(
+                    text, truth, few
+                )
+            took = {key: [value / counts[key] for value in values] for key, values in in_turn(calls, repeats).items()}
+            work = f"{length:,} characters"
+            if length == 1_000:
+                # A ratio to the goal's seconds per response; 1 is exactly the goal.
+                to_goal = Seconds.of([value * FASTEST for value in took[name]])
+                yield Row(name, work, Seconds.of(took[name]), f"{FASTEST:,} per second", to_goal, 1.0)
+            for other in list(calls)[1:]:
+                yield Row(name, work, Seconds.of(took[name]), other, ratios(took, name, other))
+
+
+def math_verified(text: str, truth: str, count: int) -> None:
+    gold = parse(truth)
+    for _ in range(count):
+        verify(gold, parse(text))
