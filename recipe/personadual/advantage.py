@@ -162,7 +162,7 @@ def dual_grpo_advantage(
     prefix_importance: float = 0.0,
     epsilon: float = 1e-6,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token-level DualGRPO advantages and, for logging, the same without the prefix weight.
+    """Token-level DualGRPO advantages, and the same tensor as returns, as verl's GRPO has it.
 
     With equal halves, ``intra_coef=1``, ``inter_coef=0.5``, ``prefix_weight=1`` this is GRPO; the paper counts the
     gap between the modes in full.
@@ -191,8 +191,8 @@ def dual_grpo_advantage(
             ``mode``: the intra term is divided by its own mode's std instead (by the group's for a lone sample).
 
     Returns:
-        advantages (B, T) and returns (B, T), dtype of ``rewards``, 0 where ``response_mask`` is 0. ``returns`` is A
-        on every token, whatever ``credit`` and ``prefix_weight`` are.
+        advantages (B, T), dtype of ``rewards``, 0 where ``response_mask`` is 0; twice. It is the only tensor of that
+        size that is made: what differs within a row is its first columns, as many as the longest prefix.
 
     Raises:
         ValueError: shapes that do not fit, a reward that is not finite, a prefix longer than the response tensor,
@@ -219,18 +219,19 @@ def dual_grpo_advantage(
     intra = torch.where(invalid, terms.intra, intra_coef * terms.intra)[:, None]
     inter = (inter_coef * terms.inter)[:, None]
 
-    mask = response_mask.to(terms.intra.dtype)
-    returns = (intra + inter) * mask
-    prefix = prefix_columns(prefix_lengths, response_mask.shape[1])
+    body_value = intra + inter if credit == "shared" else intra
+    # A product of a (B, 1) and a (B, T) tensor; a boolean or integer mask takes on the rewards' dtype in it.
+    advantages = (body_value.to(rewards.dtype) * response_mask).to(rewards.dtype)
+
+    width = int(prefix_lengths.max()) if len(prefix_lengths) else 0
+    prefix = prefix_columns(prefix_lengths, width)
     credited = prefix
     if prefix_scope == "deciding":
-        columns = torch.arange(response_mask.shape[1], device=prefix.device)[None, :]
+        columns = torch.arange(width, device=prefix.device)[None, :]
         credited = prefix & (columns == deciding_position)
-    weight = torch.full_like(mask, float(prefix_weight))
+    weight = torch.full_like(intra, float(prefix_weight))
     if normalize_prefix_length:
         weight = weight / credited.sum(1, keepdim=True).clamp(min=1)
-
-    body_value = intra + inter if credit == "shared" else intra
     if prob_floor:
         inter = torch.where(
             saturated(_needed(choice_probs, "choice_probs"), inter[:, 0], prob_floor)[:, None], 0.0, inter
@@ -239,8 +240,9 @@ def dual_grpo_advantage(
     if prefix_importance:
         probs, shares = _needed(choice_probs, "choice_probs"), _needed(sampling_shares, "sampling_shares")
         prefix_value = prefix_value * importance(probs, shares, prefix_importance)[:, None]
-    advantages = torch.where(prefix, torch.where(credited, weight * prefix_value, 0.0), body_value) * mask
-    return advantages.to(rewards.dtype), returns.to(rewards.dtype)
+    head = torch.where(prefix, torch.where(credited, weight * prefix_value, 0.0), body_value)
+    advantages[:, :width] = head.to(rewards.dtype) * response_mask[:, :width]
+    return advantages, advantages
 
 
 def _needed(values: torch.Tensor | None, name: str) -> torch.Tensor:

@@ -15,11 +15,11 @@ def test_the_weight_falls_on_prefix_columns_and_the_mask_on_everything():
     mask = [[1, 1, 1, 1], [0, 1, 1, 0], [1, 1, 1, 1], [1, 0, 0, 0]]
     found, returns = advantage(*HALVES, prefixes=[2, 2, 3, 3], mask=mask, norm_by_std=False, prefix_weight=2.0)
     assert found.tolist() == [[0, 0, 0, 0], [0, -2, -1, 0], [1, 1, 1, 0.5], [1, 0, 0, 0]]
-    assert returns.tolist() == [[0, 0, 0, 0], [0, -1, -1, 0], [0.5, 0.5, 0.5, 0.5], [0.5, 0, 0, 0]]
+    assert returns is found, "a second tensor of the batch's size says nothing that these don't"
 
 
 def test_decoupled_credit_gives_each_action_its_own_term():
-    found, returns = advantage(
+    found, _ = advantage(
         *HALVES,
         prefixes=[1, 1, 2, 2],
         norm_by_std=False,
@@ -30,7 +30,6 @@ def test_decoupled_credit_gives_each_action_its_own_term():
     )
     # Prefix: 2 * 4 * inter = -+4; body: intra.
     assert found.tolist() == [[-4, 0.5, 0.5], [-4, -0.5, -0.5], [4, 4, 0], [4, 4, 0]]
-    assert returns[:, 0].tolist() == [-1.5, -2.5, 2, 2], "returns are intra + inter on every token"
 
 
 def test_decoupled_credit_leaves_an_invalid_rows_body_its_plain_advantage():

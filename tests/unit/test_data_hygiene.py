@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from personadual.data_prep import hygiene
@@ -47,7 +47,6 @@ pieces = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None)
 @given(pieces)
 def test_no_marker_is_left_and_only_spaces_are_added(text):
     escaped, count = CLEAN.text(text, "persona")

@@ -1,7 +1,7 @@
 """Options in texts and fields, and which of them an answer means."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from personadual.data_prep import option_answers, options
@@ -56,13 +56,11 @@ def test_texts_where_the_list_is_hard_to_tell(text, found):
 words = st.text("abcxyz é1%", min_size=1).map(lambda text: " ".join(text.split())).filter(bool)
 
 
-@settings(deadline=None)
 @given(words, st.lists(words, min_size=2, max_size=26))
 def test_what_is_written_for_a_prompt_is_read_back(stem, texts):
     assert options.parse(options.render_options(stem, texts)) == (stem, tuple(texts))
 
 
-@settings(deadline=None)
 @given(st.text("AB.() \n-OPTIONS:", max_size=200))
 def test_no_text_breaks_the_parser(text):
     found = options.parse(text)
@@ -163,7 +161,6 @@ def test_answers_of_sources_that_give_texts_are_no_letters():
         option_answers.letter_of("A", ("x", "y"), as_text=True)
 
 
-@settings(deadline=None)
 @given(words, words, st.integers(), st.text(max_size=9))
 def test_the_order_of_two_is_seeded_and_the_same_whichever_is_right(one, other, seed, question_id):
     if one == other:

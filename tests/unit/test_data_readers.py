@@ -8,7 +8,7 @@ import tracemalloc
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from personadual.data_prep import file_formats, readers
@@ -86,7 +86,6 @@ def test_chunks_end_early_when_they_are_large(tmp_path, monkeypatch):
     assert [len(chunk) for chunk in readers.raw_chunks(file, 1000)] == [2, 2, 2]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 30), st.integers(1, 9))
 def test_chunks_can_be_sent_and_decoded_elsewhere(tmp_path_factory, count, size):
     folder = tmp_path_factory.mktemp("chunks")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from personadual import schema
@@ -287,7 +287,6 @@ def test_alignx_profiles_are_bounded_and_do_not_tell_the_answer():
     assert "Tea?" in told and "stew" not in told and "cook" not in told and "Dinner" not in told
 
 
-@settings(deadline=None)
 @given(st.text(max_size=300), st.integers(2, 80))
 def test_texts_are_cut_to_their_limit(text, limit):
     cut = shortened(text, limit)
@@ -346,7 +345,6 @@ def test_personahub(tmp_path):
     ]
 
 
-@settings(deadline=None)
 @given(st.sampled_from([told for told, _ in PERSONAS]))
 def test_a_persona_in_the_first_person_stays_as_it_is(told):
     once = in_first_person(told)
@@ -384,7 +382,6 @@ KEYS += ["choices", "answerKey", "options", "train", "iso", "relation", "country
 KEYS += [alignx.DEMOGRAPHICS, alignx.COMMENTS, alignx.CHOICES]
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(QUESTION_SOURCES)), st.dictionaries(st.sampled_from(KEYS), nested))
 def test_any_row_is_a_record_or_rejected(name, row):
     try:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny_model import build_tiny_tokenizer
 from validate_rows import ROWS, findings, good_rl, good_sft, item, named, put, run, write
@@ -201,7 +201,6 @@ MARKED = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None)
 @given(MARKED)
 def test_what_the_build_has_escaped_is_clean_here_and_what_it_would_escape_is_not(text):
     markers, hygiene = Markers(DEFAULT_MODES), Hygiene(DEFAULT_MODES)
@@ -214,7 +213,6 @@ def test_what_the_build_has_escaped_is_clean_here_and_what_it_would_escape_is_no
     assert {problem.check for problem in markers.in_prompt([("prompt", escaped)])} <= {"control-character"}
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), max_size=30))
 def test_repeats_are_those_that_a_loop_finds(tmp_path_factory, numbers):
     rows = rl_rows([item(2 * n, right_mode=None) for n in numbers], DEFAULT_MODES, "quickstart_")

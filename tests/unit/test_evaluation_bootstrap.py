@@ -13,7 +13,7 @@ from personadual.evaluation.bootstrap import cluster_mean, draw, estimates, p_va
 PAIRS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 8)), min_size=2, max_size=60)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(PAIRS, st.integers(0, 3))
 def test_interval_is_reproducible_and_lies_within_the_cluster_means(pairs, seed):
     values, clusters = zip(*pairs, strict=True)
@@ -26,7 +26,7 @@ def test_interval_is_reproducible_and_lies_within_the_cluster_means(pairs, seed)
         assert means.min() - 1e-9 <= estimate.low <= estimate.high <= means.max() + 1e-9
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(PAIRS)
 def test_order_of_items_and_names_of_questions_do_not_matter(pairs):
     values, clusters = zip(*pairs, strict=True)
@@ -41,7 +41,7 @@ def sorted_names(names):
     return np.array([name[1:] for name in names])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(3, 5), st.integers(2, 12), st.integers(0, 100))
 def test_equal_models_have_no_difference_and_shifted_ones_exactly_the_shift(seeds, questions, salt):
     rng = np.random.default_rng(salt)

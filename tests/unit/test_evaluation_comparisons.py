@@ -58,7 +58,7 @@ def test_items_that_one_model_did_not_answer_are_in_no_comparison():
     assert lookup(compared(rows), condition=ALL, measure="acc_free").n == 50
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 5))
 def test_mcnemar_is_the_exact_binomial_of_the_answers_that_differ(worse, better, same):
     old = np.array([0.0] * worse + [1.0] * better + [1.0] * same + [np.nan])
@@ -88,7 +88,7 @@ def test_correction_by_hand():
         adjusted(p, "none")
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.floats(0, 1), max_size=20))
 def test_correction_never_lowers_p_and_holm_is_the_stricter(p):
     holm, bh = adjusted(p, "holm"), adjusted(p, "bh")

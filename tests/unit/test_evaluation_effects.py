@@ -87,7 +87,7 @@ def test_an_order_is_measured_against_the_same_item_without_it():
     assert lookup(found, effect="order_obeyed", mode="general") is None
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=2, max_size=8), st.sampled_from([1, 3]))
 def test_no_persona_has_an_effect_on_answers_that_agree(accuracies, seeds):
     rows = []

@@ -6,7 +6,7 @@ import unicodedata
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from page_rows import RIGHT, answers, row
 
@@ -55,14 +55,12 @@ def test_samples_take_the_first_seed_and_the_greedy_answer():
     assert {card.answers[0].free.text.text for card in cards} == {"seed 7"} and len(cards) == len(RIGHT)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 40), st.integers(0, 12))
 def test_spread_keeps_order_and_takes_as_many_as_there_are(there, count):
     found = spread(range(there), count)
     assert len(found) == min(count, there) and found == sorted(set(found))
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200), st.integers(1, 60), st.integers(0, 20), st.integers(3, 6))
 def test_cut_text_is_short_visible_and_counted(text, characters, end, lines):
     found = cut(text, characters, end, lines)
@@ -85,7 +83,6 @@ def test_unseen_characters_are_spelt_out_and_line_ends_kept():
     assert visible_lines("a\u202eb\r\nc\td\ud800") == "a\\u202eb\nc\\u0009d\\ud800"
 
 
-@settings(deadline=None)
 @given(st.text(max_size=100))
 def test_sentences_give_foreign_text_back_as_plain_text(text):
     parts = sentence_parts(f"**All**: 0.5 with {foreign(text, limit=500)} and `--flag`.")
@@ -103,7 +100,6 @@ def test_flat_names_nested_settings():
     assert found == [("a.b", "1"), ("a.c", "{}"), ("d", "x y"), ("e", "–"), ("f", "[1, null]")]
 
 
-@settings(deadline=None)
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(2, 8))
 def test_ticks_are_few_round_and_inside(low, span, most):
     ticks = nice_ticks(low, low + span, most)

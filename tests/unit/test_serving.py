@@ -122,7 +122,7 @@ CUTS = st.lists(st.integers(0, 200), max_size=8)
 
 @pytest.mark.parametrize("modes", [DEFAULT_MODES, THREE], ids=["two", "three"])
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_stream_says_the_same_as_the_whole_text_however_it_is_cut(modes, data):
     text, places = data.draw(texts_near(modes)), data.draw(CUTS)
     written = data.draw(st.sampled_from([None, "", *(mode.prefix for mode in modes)]))
@@ -149,7 +149,7 @@ def test_a_forced_text_is_read_as_training_reads_it_behind_its_prefix(body):
 @pytest.mark.parametrize("mode", [None, *DEFAULT_MODES.names])
 @pytest.mark.parametrize("messages", [QUESTION, TAGGED], ids=["plain", "tags in the prompt"])
 @given(text=texts_near(DEFAULT_MODES), places=CUTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_vllm_streams_what_it_gives_whole(messages, mode, text, places):
     server = Server(messages, mode)
     written = None if mode is None else DEFAULT_MODES[DEFAULT_MODES.index_of(mode)].prefix
@@ -159,7 +159,7 @@ def test_vllm_streams_what_it_gives_whole(messages, mode, text, places):
 
 
 @given(text=texts_near(THREE), places=CUTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_vllm_streams_what_it_gives_whole_with_modes_of_ones_own(tmp_path_factory, text, places):
     folder = folder_of(tmp_path_factory.getbasetemp(), THREE)
     server = Server(QUESTION, folder=folder)
