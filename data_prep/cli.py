@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from personadual import schema
 from personadual.data_prep.quickstart.build import build
 from personadual.data_prep.quickstart.config import DEFAULT_RL_WEIGHTS, QuickstartConfig
+from personadual.data_prep.quickstart.fact_templates import RELATIONS
 from personadual.modes import Modes
 
 QUICKSTART_HELP = "write the quickstart's data: real facts, generated profiles, no download"
@@ -91,6 +92,20 @@ def add_quickstart_arguments(parser: argparse.ArgumentParser) -> None:
         + ")",
     )
     parser.add_argument(
+        "--sft-known-share",
+        type=float,
+        default=defaults.sft_known_share,
+        metavar="SHARE",
+        help="share of the facts of RL, validation and test that SFT shows as well (%(default)s)",
+    )
+    parser.add_argument(
+        "--relations",
+        nargs="+",
+        default=defaults.relations,
+        metavar="RELATION",
+        help=f"what is asked about a country, of {', '.join(RELATIONS)} (default: {' '.join(defaults.relations)})",
+    )
+    parser.add_argument(
         "--reassign-modes",
         action="store_true",
         help="memorisation control: the right mode of a training prompt is drawn once for its question's wording",
@@ -105,6 +120,7 @@ def run_quickstart(args: argparse.Namespace) -> int:
     try:
         names = {field.name for field in fields(QuickstartConfig)}
         sizes = {name: value for name, value in vars(args).items() if name in names}
+        sizes["relations"] = tuple(args.relations)
         config = QuickstartConfig(**sizes, rl_weights=read_weights(args.rl_weight))
         manifest = build(args.out, config, Modes.from_config(args.modes))
     except ValueError as error:

@@ -20,7 +20,7 @@ LR="${LR:-5e-5}"
 SFT_LR="${SFT_LR:-2e-4}"
 # Prompts of each condition in a batch of 14. Conditions whose modes differ little in reward have more, so that neither
 # mode has the larger signal over a batch (docs/experiment.md).
-MIX=(none=1 unaligned=1 aligned=8 conflicting=3 personal=1)
+MIX=(none=2 unaligned=2 aligned=6 conflicting=3 personal=1)
 # What one would take who knows nothing of that: equal numbers.
 EQUAL=(none=3 unaligned=3 aligned=3 conflicting=3 personal=2)
 
@@ -41,8 +41,9 @@ fi
 printf '%s' "$settings" > "$OUT/settings"
 
 make_data() { # FOLDER [arguments]; a later --rl-weight of a condition counts
-  personadual data quickstart --out "$1" --seed 1 --sft-items 320 --rl-rounds "$STEPS" \
-    "${MIX[@]/#/--rl-weight=}" --val-items-per-condition 36 --test-items-per-condition 66 "${@:2}"
+  personadual data quickstart --out "$1" --seed 1 --relations capital currency --min-population 50000 \
+    --sft-items 160 --sft-known-share 0.5 --rl-rounds "$STEPS" "${MIX[@]/#/--rl-weight=}" \
+    --val-items-per-condition 36 --test-items-per-condition 60 "${@:2}"
 }
 
 make_base() {

@@ -32,7 +32,10 @@ class QuickstartConfig:
     ``sft_items`` and ``sft_val_items`` count (question, profile) pairs; each becomes one row per mode.
     ``sft_conflicting`` is how often SFT shows a fact under a conflicting profile (each time with a new claim) for
     once under each other condition: above 1, most claims about facts are false, so general mode learns to leave them
-    aside, the true ones of aligned profiles too. ``rl_rounds`` counts the repeats of the training mix: one round is as
+    aside, the true ones of aligned profiles too. ``sft_known_share`` is the share of each relation's facts in RL,
+    validation and test that SFT shows as well, in wordings and with profiles of its own: then the model knows some
+    facts of every relation and not others, and neither a relation nor a country tells which mode is right.
+    ``rl_rounds`` counts the repeats of the training mix: one round is as
     many prompts as ``rl_weights`` sums to, and has each condition as often as its weight says.
     ``reassign_modes`` makes the training mix of the memorisation control: a prompt's right mode does not depend on its
     profile, but was drawn once for the wording of its question.
@@ -44,6 +47,7 @@ class QuickstartConfig:
     sft_items: int = 320
     sft_val_items: int = 40
     sft_conflicting: int = 2
+    sft_known_share: float = 0.0
     rl_rounds: int = 80
     rl_weights: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_RL_WEIGHTS))
     reassign_modes: bool = False
@@ -62,6 +66,8 @@ class QuickstartConfig:
                 raise ValueError(f"{name}: a whole number of 0 or more is needed, found {value!r}")
         if self.sft_conflicting < 1:
             raise ValueError(f"sft_conflicting: 1 or more is needed, found {self.sft_conflicting!r}")
+        if not isinstance(self.sft_known_share, int | float) or not 0 <= self.sft_known_share <= 1:
+            raise ValueError(f"sft_known_share: a number from 0 to 1 is needed, found {self.sft_known_share!r}")
         if self.attributes_per_profile not in range(2, 6):
             raise ValueError(f"attributes_per_profile: 2 to 5, found {self.attributes_per_profile!r}")
         unknown = set(self.rl_weights) - set(schema.CONDITIONS)

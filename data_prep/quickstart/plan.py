@@ -68,6 +68,23 @@ def even_samples(
     return samples + [bench.ambiguous_sample(choice, rng) for choice in islice(cycle(bench.cities), ambiguous)]
 
 
+def lessons(
+    bench: Bench, files: Sequence[Sequence[Fact]], share: float, rng: random.Random, conflicting: int = 1
+) -> list[Sample]:
+    """``share`` of each relation's facts of every file, under their conditions as SFT shows them: facts that the model
+    is to know when it is asked about them later. They are shared on purpose, so the samples don't count them as theirs.
+    """
+    known = []
+    for facts in files:
+        for relation in dict.fromkeys(fact.relation for fact in facts):
+            of_relation = [fact for fact in facts if fact.relation == relation]
+            known += rng.sample(of_relation, round(share * len(of_relation)))
+    return [
+        replace(sample, facts=frozenset(), values=sample.values - {sample.item.truth})
+        for sample in even_samples(bench, known, 0, 0, rng, conflicting)
+    ]
+
+
 def mixed_samples(bench: Bench, facts: Sequence[Fact], config: QuickstartConfig, rng: random.Random) -> list[Sample]:
     """The training mix, round by round: each round holds every condition as often as its weight says, shuffled.
 
@@ -136,10 +153,14 @@ def plan_samples(config: QuickstartConfig) -> dict[str, list[Sample]]:
 
     n_val, n_test = config.val_items_per_condition, config.test_items_per_condition
     rl_facts = train.facts[sft_each : sft_each + config.rl_rounds]
+    asked_later = (rl_facts, val.facts[:n_val], test.facts[:n_test])
     return {
-        SFT_TRAIN: even_samples(
-            train, train.facts[:sft_each], sft_each, sft_ambiguous, rng(SFT_TRAIN), config.sft_conflicting
-        ),
+        SFT_TRAIN: [
+            *even_samples(
+                train, train.facts[:sft_each], sft_each, sft_ambiguous, rng(SFT_TRAIN), config.sft_conflicting
+            ),
+            *lessons(train, asked_later, config.sft_known_share, rng("known"), config.sft_conflicting),
+        ],
         SFT_VAL: even_samples(val, val.facts[:val_each], val_each, val_ambiguous, rng(SFT_VAL), config.sft_conflicting),
         RL_TRAIN: mixed_samples(train, rl_facts, config, rng(RL_TRAIN)),
         RL_VAL: even_samples(val, val.facts[:n_val], n_val, n_val, rng(RL_VAL)),
