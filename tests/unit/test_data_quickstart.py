@@ -204,6 +204,27 @@ def test_sft_and_rl_train_on_different_facts(samples):
     assert of_sft and of_rl and not of_sft & of_rl
 
 
+def test_a_share_of_every_relations_later_facts_is_shown_by_sft_and_nothing_else_changes(rows):
+    known = build_rows(replace(CONFIG, sft_known_share=0.5))
+    assert {name: known[name] for name in RL_FILES} == {name: rows[name] for name in RL_FILES}
+    assert known["sft_val"] == rows["sft_val"]
+    shown = defaultdict(set)
+    for row in known["sft_train"]:
+        shown[row[schema.QUESTION_ID]].add(row[schema.CONDITION])
+    for name in RL_FILES:
+        later = defaultdict(set)
+        for row in rows[name]:
+            extra = row[schema.EXTRA_INFO]
+            if extra[schema.CONDITION] in OBJECTIVE_CONDITIONS:
+                later[extra[schema.QUESTION_ID].split("-")[0]].add(extra[schema.QUESTION_ID])
+        for questions in later.values():
+            seen = [question for question in questions if question in shown]
+            assert abs(len(seen) - len(questions) / 2) <= 0.5
+            assert all(shown[question] == set(OBJECTIVE_CONDITIONS) for question in seen)
+    # Their wordings and profiles are those of the training split, so that what is new later is all but the fact.
+    assert {row[schema.SPLIT] for row in known["sft_train"]} == {"train"}
+
+
 @pytest.mark.parametrize("seed", [0, 7, 123456789])
 def test_splits_share_nothing_whatever_the_seed(seed):
     build_rows(replace(CONFIG, seed=seed))
@@ -290,6 +311,8 @@ def test_other_modes_give_their_names_and_tags():
         ({"rl_weights": {}}, "empty"),
         ({"split_shares": {"train": 1.0}}, "split_shares"),
         ({"attributes_per_profile": 1}, "attributes_per_profile"),
+        ({"sft_known_share": 1.5}, "sft_known_share: a number from 0 to 1"),
+        ({"relations": ("capital", "river")}, "relations: one or more of capital"),
     ],
 )
 def test_bad_sizes_are_refused(sizes, message):
