@@ -20,7 +20,7 @@ LR="${LR:-5e-5}"
 SFT_LR="${SFT_LR:-2e-4}"
 # Prompts of each condition in a batch of 14. Conditions whose modes differ little in reward have more, so that neither
 # mode has the larger signal over a batch (docs/experiment.md).
-MIX=(none=2 unaligned=2 aligned=6 conflicting=3 personal=1)
+MIX=(none=2 unaligned=1 aligned=7 conflicting=3 personal=1)
 # What one would take who knows nothing of that: equal numbers.
 EQUAL=(none=3 unaligned=3 aligned=3 conflicting=3 personal=2)
 

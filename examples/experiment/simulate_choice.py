@@ -1,8 +1,8 @@
 """The choice of mode alone, simulated: what each option of the estimator does to it, over many seeds in a minute.
 
-A policy of few weights chooses between two modes; answers are right with fixed probabilities. What it can't show is
-everything about the answers. What it can: which way the choice is pushed, how fast, and whether it comes back. The
-advantages are those of ``personadual.advantage``.
+A policy of few weights chooses between two modes; a prompt's answer in a mode is right with a fixed probability. What it
+can't show is everything about the answers. What it can: which way the choice is pushed, how fast, and whether it comes
+back. The advantages are those of ``personadual.advantage``.
 
 The policy is P(personalized | prompt) = sigmoid(w . x). x is a direction that all prompts share, plus ``--kind`` times
 one that questions of a kind share (facts, personal matters), plus ``--specific`` times one of the condition, all random
@@ -35,13 +35,13 @@ class Condition(NamedTuple):
     accuracy: tuple[float, float]
 
 
-# Accuracy of forced rollouts at temperature 1 before RL (docs/experiment.md).
+# Greedy accuracy in the two modes after SFT, on the training prompts of seed 1 (docs/experiment.md).
 BED = {
-    "none": Condition(1, GENERAL, (0.60, 0.04)),
-    "unaligned": Condition(1, GENERAL, (0.65, 0.04)),
-    "aligned": Condition(8, PERSONALIZED, (0.71, 0.97)),
-    "conflicting": Condition(3, GENERAL, (0.60, 0.01)),
-    "personal": Condition(1, PERSONALIZED, (0.00, 0.68)),
+    "none": Condition(2, GENERAL, (0.60, 0.00)),
+    "unaligned": Condition(1, GENERAL, (0.64, 0.00)),
+    "aligned": Condition(7, PERSONALIZED, (0.61, 1.00)),
+    "conflicting": Condition(3, GENERAL, (0.61, 0.00)),
+    "personal": Condition(1, PERSONALIZED, (0.00, 0.72)),
 }
 
 ARMS: dict[str, Mapping[str, Any] | None] = {
@@ -105,7 +105,9 @@ def run(
             mode = (rng.random(len(row)) < chosen[row]).astype(int)
         else:
             mode = np.tile(np.arange(args.rollouts) % 2, len(prompt))
-        reward = 0.9 * (rng.random(len(row)) < accuracy[row, mode]) + 0.1
+        # What the model knows it knows in every rollout of the prompt.
+        known = rng.random((len(prompt), 2)) < accuracy[prompt]
+        reward = 0.9 * known[np.repeat(np.arange(len(prompt)), args.rollouts), mode] + 0.1
         own = np.where(mode == PERSONALIZED, chosen[row], 1 - chosen[row])
         current = dict(options) if options is not None else None
         if current is not None and current.pop("early", False):
