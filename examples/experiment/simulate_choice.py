@@ -1,8 +1,8 @@
 """The choice of mode alone, simulated: what each option of the estimator does to it, over many seeds in a minute.
 
-A policy of few weights chooses between two modes; a prompt's answer in a mode is right with a fixed probability. What it
-can't show is everything about the answers. What it can: which way the choice is pushed, how fast, and whether it comes
-back. The advantages are those of ``personadual.advantage``.
+A policy of few weights chooses between two modes; a prompt's answer in a mode is right with a fixed probability. What
+it can't show is everything about the answers. What it can: which way the choice is pushed, how fast, and whether it
+comes back. The advantages are those of ``personadual.advantage``.
 
 The policy is P(personalized | prompt) = sigmoid(w . x). x is a direction that all prompts share, plus ``--kind`` times
 one that questions of a kind share (facts, personal matters), plus ``--specific`` times one of the condition, all random
