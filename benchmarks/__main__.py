@@ -1,8 +1,8 @@
-"""Every speed figure of docs/performance.md, measured here and now.
+"""Speed side by side, measured here and now.
 
-    python -m benchmarks                       all of them; hours, the RL step most of it
+    python -m benchmarks                       all parts
     python -m benchmarks advantage rewards     some
-    python -m benchmarks --quick               all at a size that takes minutes
+    python -m benchmarks --quick               small sizes, a minute or two
 
 Prints Markdown tables and writes OUT with every figure, the machine and the versions. Ratios are of what ran side by
 side in this run; run it on a quiet machine.
@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks import advantage, rewards
-from benchmarks.harness import as_json, machine, table
+from benchmarks.harness import as_json, surroundings, table
 from personadual.files import write_json
 
 PARTS = {"advantage": advantage.measure, "rewards": rewards.measure}
@@ -30,8 +30,8 @@ def main() -> None:
     unknown = set(args.parts) - set(PARTS)
     if unknown:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    where = machine()
-    print(f"{where['processor']}, {where['cores']} cores, load {where['load_before']:.1f}, {where['versions']}")
+    where = surroundings()
+    print(f"{where['cpu']}, {where['cores']} cores, load {where['load_before']:.1f}, {', '.join(where['versions'])}")
     results = {}
     for name in args.parts or PARTS:
         rows = list(PARTS[name](args.repeats, args.quick))

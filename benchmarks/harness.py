@@ -7,9 +7,10 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import Any
+
+from personadual.evaluation.fingerprint import machine, version_of
 
 PACKAGES = ("personadual", "verl", "torch", "vllm", "ray", "transformers", "numpy", "pandas", "pyarrow")
 
@@ -64,30 +65,10 @@ class Row:
         return None if self.goal is None or self.ratio is None else self.ratio.mid <= self.goal
 
 
-def machine() -> dict[str, Any]:
-    """Processor, cores, memory and versions, for the reader of a result."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "load_before": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "versions": found,
-    }
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            return next(line.split(":", 1)[1].strip() for line in stream if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
+def surroundings() -> dict[str, Any]:
+    """Machine, load and versions, for the reader of a result."""
+    versions = [found for name in PACKAGES if (found := version_of(name))]
+    return {**machine(), "load_before": os.getloadavg()[0], "python": platform.python_version(), "versions": versions}
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -58,7 +58,7 @@ class Chooser:
         """One per item that was answered in both modes."""
         given = read_generations([answers])
         given = given[given[schema.ASKED_MODE].isin(DEFAULT_MODES.names)]
-        rewards = given.groupby([schema.ITEM, schema.ASKED_MODE])["score"].agg(np.array).unstack()
+        rewards = given.groupby([schema.ITEM, schema.ASKED_MODE])[schema.SCORE].agg(np.array).unstack()
         found = {}
         for row in pq.read_table(data).to_pylist():
             extra = row[schema.EXTRA_INFO]
