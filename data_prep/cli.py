@@ -99,6 +99,16 @@ def add_quickstart_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of the facts of RL, validation and test that SFT shows as well (%(default)s)",
     )
     parser.add_argument(
+        "--claims-by-knowledge",
+        action="store_true",
+        help="profiles claim what is false of facts that SFT shows and what is true of the others; needs that share",
+    )
+    parser.add_argument(
+        "--doubtful-false-claims",
+        action="store_true",
+        help="profiles word false claims as a guess, hearsay or a joke; otherwise both kinds are worded alike",
+    )
+    parser.add_argument(
         "--relations",
         nargs="+",
         default=defaults.relations,

@@ -18,11 +18,10 @@ PROMPTS="${PROMPTS:-14}"
 ROLLOUTS="${ROLLOUTS:-4}"
 LR="${LR:-5e-5}"
 SFT_LR="${SFT_LR:-2e-4}"
-# Prompts of each condition in a batch of 14. Conditions whose modes differ little in reward have more, so that neither
-# mode has the larger signal over a batch (docs/experiment.md).
-MIX=(none=2 unaligned=1 aligned=7 conflicting=3 personal=1)
-# What one would take who knows nothing of that: equal numbers.
-EQUAL=(none=3 unaligned=3 aligned=3 conflicting=3 personal=2)
+# Prompts of each condition in a batch of 14: neither mode has the larger signal over a batch (docs/experiment.md).
+MIX=(none=3 unaligned=2 aligned=4 conflicting=3 personal=2)
+# Far from it: mostly prompts whose right mode is general.
+UNBALANCED=(none=5 unaligned=4 aligned=1 conflicting=3 personal=1)
 
 cd "$root"
 mkdir -p "$OUT/stages"
@@ -42,7 +41,7 @@ printf '%s' "$settings" > "$OUT/settings"
 
 make_data() { # FOLDER [arguments]; a later --rl-weight of a condition counts
   personadual data quickstart --out "$1" --seed 1 --relations capital currency --min-population 50000 \
-    --sft-items 160 --sft-known-share 0.5 --rl-rounds "$STEPS" "${MIX[@]/#/--rl-weight=}" \
+    --sft-items 160 --sft-known-share 0.5 --claims-by-knowledge --doubtful-false-claims --rl-rounds "$STEPS" "${MIX[@]/#/--rl-weight=}" \
     --val-items-per-condition 36 --test-items-per-condition 60 "${@:2}"
 }
 
@@ -81,8 +80,8 @@ overrides() {
     centred_early) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.gap_centering_steps=$((STEPS / 2))" ;;
     # The right mode of a training prompt drawn for its wording: what a model learns by heart, without the persona.
     control) echo "+arm=dual_grpo data.train_files=$OUT/data_control/rl_train.parquet" ;;
-    # Batches with equal numbers of each condition, ARM after the underscore.
-    equal_*) echo "$(overrides "${1#equal_}") data.train_files=$OUT/data_equal/rl_train.parquet" ;;
+    # Batches without balance, ARM after the underscore.
+    unbalanced_*) echo "$(overrides "${1#unbalanced_}") data.train_files=$OUT/data_unbalanced/rl_train.parquet" ;;
     *) die "no arm is called $1; see overrides in ${BASH_SOURCE[0]}" ;;
   esac
 }
@@ -116,7 +115,7 @@ cell() {
   SEED="$2"
   stage data "10 seconds" make_data "$OUT/data"
   stage data_control "10 seconds" make_data "$OUT/data_control" --reassign-modes
-  stage data_equal "10 seconds" make_data "$OUT/data_equal" "${EQUAL[@]/#/--rl-weight=}"
+  stage data_unbalanced "10 seconds" make_data "$OUT/data_unbalanced" "${UNBALANCED[@]/#/--rl-weight=}"
   stage base_s1 "1 minute" make_base
   case "$arm" in
     base) ln -sfn base "$OUT/models/$name" ;;

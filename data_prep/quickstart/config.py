@@ -35,6 +35,10 @@ class QuickstartConfig:
     aside, the true ones of aligned profiles too. ``sft_known_share`` is the share of each relation's facts in RL,
     validation and test that SFT shows as well, in wordings and with profiles of its own: then the model knows some
     facts of every relation and not others, and neither a relation nor a country tells which mode is right.
+    ``claims_by_knowledge`` has profiles in RL, validation and test claim what is false of facts that SFT showed and
+    what is true of the others, two claims for every fact: then the right mode is also the one that is right more often,
+    whatever the model has learnt by heart. ``doubtful_false_claims`` words what is false as a guess, hearsay or a joke,
+    and what is true as before: then a profile's wording says whether to trust it, where otherwise only knowledge does.
     ``rl_rounds`` counts the repeats of the training mix: one round is as
     many prompts as ``rl_weights`` sums to, and has each condition as often as its weight says.
     ``reassign_modes`` makes the training mix of the memorisation control: a prompt's right mode does not depend on its
@@ -48,6 +52,8 @@ class QuickstartConfig:
     sft_val_items: int = 40
     sft_conflicting: int = 2
     sft_known_share: float = 0.0
+    claims_by_knowledge: bool = False
+    doubtful_false_claims: bool = False
     rl_rounds: int = 80
     rl_weights: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_RL_WEIGHTS))
     reassign_modes: bool = False
@@ -68,6 +74,10 @@ class QuickstartConfig:
             raise ValueError(f"sft_conflicting: 1 or more is needed, found {self.sft_conflicting!r}")
         if not isinstance(self.sft_known_share, int | float) or not 0 <= self.sft_known_share <= 1:
             raise ValueError(f"sft_known_share: a number from 0 to 1 is needed, found {self.sft_known_share!r}")
+        if self.claims_by_knowledge and self.sft_known_share in (0, 1):
+            raise ValueError(
+                "claims_by_knowledge: sft_known_share between 0 and 1 is needed, so that there are facts of both kinds"
+            )
         if self.attributes_per_profile not in range(2, 6):
             raise ValueError(f"attributes_per_profile: 2 to 5, found {self.attributes_per_profile!r}")
         unknown = set(self.rl_weights) - set(schema.CONDITIONS)

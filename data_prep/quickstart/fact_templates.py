@@ -1,8 +1,9 @@
 """The wordings of questions about facts and of what a profile claims about them. No wording is in two splits.
 
 All written for this project. A claim is used for the true answer (aligned) and for a false one (conflicting) alike, so
-that only knowledge of the fact tells the two conditions apart, never the wording. ``{country}`` never starts a
-sentence, as some names begin with a small "the".
+that only knowledge of the fact tells the two conditions apart, never the wording; unless false ones are to be worded as
+doubtful, for models that can't tell them otherwise. ``{country}`` never starts a sentence, as some names begin with a
+small "the".
 """
 
 from __future__ import annotations
@@ -85,6 +86,32 @@ CLAIMS: dict[str, Wordings] = {
             "On trips to {country} I pay in the currency there, the {answer}.",
         ),
     },
+}
+
+# What somebody says who does not know: a doubt around a statement.
+_STATEMENTS = {
+    CAPITAL: "{answer} is the capital of {country}",
+    CONTINENT: "the continent of {country} is {answer}",
+    LANGUAGE: "{answer} is an official language of {country}",
+    CURRENCY: "the {answer} is the currency of {country}",
+}
+_DOUBTS: Wordings = {
+    TRAIN: (
+        "I guess that {statement}.",
+        "I may be wrong, but I think {statement}.",
+        "Somebody on the bus told me that {statement}.",
+        "I never checked whether {statement}.",
+        "I once dreamt that {statement}.",
+        "My little brother pretends that {statement}.",
+    ),
+    VAL: ("I am not sure, perhaps {statement}.", "As a joke I say that {statement}."),
+    TEST: ("There is a rumour that {statement}.", "As a child I believed that {statement}."),
+}
+DOUBTFUL_CLAIMS: dict[str, Wordings] = {
+    relation: {
+        split: tuple(doubt.replace("{statement}", statement) for doubt in doubts) for split, doubts in _DOUBTS.items()
+    }
+    for relation, statement in _STATEMENTS.items()
 }
 
 # Ambiguous: the best city by rank (the capital, the largest) or by taste (the user's favourite).

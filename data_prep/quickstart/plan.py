@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import cycle, islice, zip_longest
 from typing import TypeVar
@@ -39,6 +39,7 @@ def make_benches(config: QuickstartConfig) -> dict[str, Bench]:
             values=values[split],
             sentences=config.attributes_per_profile,
             attributes=tuple(_take_turns(by_kind, rng)),
+            doubtful_false_claims=config.doubtful_false_claims,
         )
     return benches
 
@@ -58,48 +59,87 @@ def sft_sizes(items: int, conflicting: int) -> tuple[int, int]:
 
 
 def even_samples(
-    bench: Bench, facts: Sequence[Fact], each: int, ambiguous: int, rng: random.Random, conflicting: int = 1
+    bench: Bench,
+    facts: Sequence[Fact],
+    each: int,
+    ambiguous: int,
+    rng: random.Random,
+    conflicting: int = 1,
+    known: Collection[Fact] | None = None,
 ) -> list[Sample]:
     """Every fact under its four conditions (``conflicting`` times under that one), ``each`` personal samples,
-    ``ambiguous`` ambiguous ones."""
+    ``ambiguous`` ambiguous ones. With ``known`` facts, those have two false claims and the others two true ones."""
     conditions = (*OBJECTIVE_CONDITIONS, *[schema.CONFLICTING] * (conflicting - 1))
-    samples = [bench.fact_sample(fact, condition, rng) for fact in facts for condition in conditions]
+    samples = [
+        bench.fact_sample(fact, condition, rng)
+        for fact in facts
+        for condition in (conditions if known is None else _conditions_by_knowledge(fact in known))
+    ]
     samples += [bench.personal_sample(*attribute, rng) for attribute in islice(cycle(bench.attributes), each)]
     return samples + [bench.ambiguous_sample(choice, rng) for choice in islice(cycle(bench.cities), ambiguous)]
 
 
-def lessons(
-    bench: Bench, files: Sequence[Sequence[Fact]], share: float, rng: random.Random, conflicting: int = 1
-) -> list[Sample]:
-    """``share`` of each relation's facts of every file, under their conditions as SFT shows them: facts that the model
-    is to know when it is asked about them later. They are shared on purpose, so the samples don't count them as theirs.
-    """
+def _conditions_by_knowledge(known: bool) -> tuple[str, ...]:
+    claims = schema.CONFLICTING if known else schema.ALIGNED
+    return (schema.NONE, schema.UNALIGNED, claims, claims)
+
+
+def draw_known(files: Sequence[Sequence[Fact]], share: float, rng: random.Random) -> list[Fact]:
+    """``share`` of each relation's facts of every file: those that SFT shows, so that the model is to know them."""
     known = []
     for facts in files:
         for relation in dict.fromkeys(fact.relation for fact in facts):
             of_relation = [fact for fact in facts if fact.relation == relation]
             known += rng.sample(of_relation, round(share * len(of_relation)))
+    return known
+
+
+def lessons(bench: Bench, known: Sequence[Fact], rng: random.Random, conflicting: int = 1) -> list[Sample]:
+    """``known`` facts under their conditions as SFT shows them. They are shared with later files on purpose, so the
+    samples don't count them as theirs.
+    """
     return [
         replace(sample, facts=frozenset(), values=sample.values - {sample.item.truth})
         for sample in even_samples(bench, known, 0, 0, rng, conflicting)
     ]
 
 
-def mixed_samples(bench: Bench, facts: Sequence[Fact], config: QuickstartConfig, rng: random.Random) -> list[Sample]:
+def mixed_samples(
+    bench: Bench,
+    facts: Sequence[Fact],
+    config: QuickstartConfig,
+    rng: random.Random,
+    known: Collection[Fact] | None = None,
+) -> list[Sample]:
     """The training mix, round by round: each round holds every condition as often as its weight says, shuffled.
 
     Over all rounds every fact comes up under each objective condition, ``weight`` times with different profiles, and
-    within a round every question is another one, so that a batch is mixed without shuffling the file.
+    within a round every question is another one, so that a batch is mixed without shuffling the file. With ``known``
+    facts, false claims are about those and true ones about the others.
     """
     slots = [condition for condition in OBJECTIVE_CONDITIONS for _ in range(config.rl_weights.get(condition, 0))]
-    stride = max(1, len(facts) // max(1, len(slots)))
+    pools = {condition: list(facts) for condition in OBJECTIVE_CONDITIONS}
+    if known is not None:
+        pools[schema.ALIGNED] = [fact for fact in facts if fact not in known]
+        pools[schema.CONFLICTING] = [fact for fact in facts if fact in known]
+    for condition in set(slots):
+        if config.rl_rounds and not pools[condition]:
+            raise ValueError(
+                f"claims_by_knowledge: no fact of RL is left for {condition} claims with rl_rounds={config.rl_rounds} "
+                f"and sft_known_share={config.sft_known_share}; ask for more rounds"
+            )
     attributes, cities = cycle(bench.attributes), cycle(bench.cities)
     samples = []
     for number in range(config.rl_rounds):
-        window = [
-            bench.fact_sample(facts[(number + slot * stride) % len(facts)], condition, rng)
-            for slot, condition in enumerate(slots)
-        ]
+        window: list[Sample] = []
+        asked: set[Fact] = set()
+        for slot, condition in enumerate(slots):
+            pool = pools[condition]
+            first = number + slot * max(1, len(pool) // max(1, len(slots)))
+            turn = [pool[(first + k) % len(pool)] for k in range(len(pool))]
+            fact = next((fact for fact in turn if fact not in asked), turn[0])
+            asked.add(fact)
+            window.append(bench.fact_sample(fact, condition, rng))
         for _ in range(config.rl_weights.get(schema.PERSONAL, 0)):
             window.append(bench.personal_sample(*next(attributes), rng))
         for _ in range(config.rl_weights.get(schema.AMBIGUOUS, 0)):
@@ -153,18 +193,19 @@ def plan_samples(config: QuickstartConfig) -> dict[str, list[Sample]]:
 
     n_val, n_test = config.val_items_per_condition, config.test_items_per_condition
     rl_facts = train.facts[sft_each : sft_each + config.rl_rounds]
-    asked_later = (rl_facts, val.facts[:n_val], test.facts[:n_test])
+    lesson_rng = rng("known")
+    shown = draw_known((rl_facts, val.facts[:n_val], test.facts[:n_test]), config.sft_known_share, lesson_rng)
+    known = frozenset(shown) if config.claims_by_knowledge else None
+    sft_facts = train.facts[:sft_each]
     return {
         SFT_TRAIN: [
-            *even_samples(
-                train, train.facts[:sft_each], sft_each, sft_ambiguous, rng(SFT_TRAIN), config.sft_conflicting
-            ),
-            *lessons(train, asked_later, config.sft_known_share, rng("known"), config.sft_conflicting),
+            *even_samples(train, sft_facts, sft_each, sft_ambiguous, rng(SFT_TRAIN), config.sft_conflicting),
+            *lessons(train, shown, lesson_rng, config.sft_conflicting),
         ],
         SFT_VAL: even_samples(val, val.facts[:val_each], val_each, val_ambiguous, rng(SFT_VAL), config.sft_conflicting),
-        RL_TRAIN: mixed_samples(train, rl_facts, config, rng(RL_TRAIN)),
-        RL_VAL: even_samples(val, val.facts[:n_val], n_val, n_val, rng(RL_VAL)),
-        TEST_FILE: even_samples(test, test.facts[:n_test], n_test, n_test, rng(TEST_FILE)),
+        RL_TRAIN: mixed_samples(train, rl_facts, config, rng(RL_TRAIN), known),
+        RL_VAL: even_samples(val, val.facts[:n_val], n_val, n_val, rng(RL_VAL), known=known),
+        TEST_FILE: even_samples(test, test.facts[:n_test], n_test, n_test, rng(TEST_FILE), known=known),
     }
 
 

@@ -27,6 +27,7 @@ from personadual.data_prep.quickstart.fact_templates import (
     CAPITAL,
     CITY_QUESTIONS,
     CLAIMS,
+    DOUBTFUL_CLAIMS,
     FACT_QUESTIONS,
     FAVOURITE_CITIES,
 )
@@ -70,6 +71,7 @@ class Bench:
     values: SplitValues
     sentences: int
     attributes: tuple[tuple[str, str], ...] = field(default=())
+    doubtful_false_claims: bool = False
 
     def fact_sample(self, fact: Fact, condition: str, rng: random.Random) -> Sample:
         """``fact`` asked under one of the four objective conditions; its wording is the same under all of them."""
@@ -80,7 +82,8 @@ class Bench:
             if condition == schema.CONFLICTING:
                 false_answer = rng.choice(fact_module.false_answers(fact, self.facts))
             from_profile = false_answer or fact.answer
-            claim = Claim(rng.choice(CLAIMS[fact.relation][self.split]), fact.country, from_profile)
+            wordings = DOUBTFUL_CLAIMS if false_answer and self.doubtful_false_claims else CLAIMS
+            claim = Claim(rng.choice(wordings[fact.relation][self.split]), fact.country, from_profile)
         if condition != schema.NONE:
             profile = make_profile(self.split, self.values, self.sentences, rng, claim=claim)
         if condition == schema.UNALIGNED:

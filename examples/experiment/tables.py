@@ -24,6 +24,7 @@ class Column(NamedTuple):
 CHOICE = (
     Column("selection error", "selection_error", "all"),
     Column("Hybrid Accuracy", "hybrid", "all"),
+    Column("regret", "regret", "all"),
     Column("accuracy", "acc_free", "all"),
     Column("interference, unaligned", "interference", "unaligned", "free"),
     Column("interference, conflicting", "interference", "conflicting", "free"),
@@ -79,8 +80,7 @@ def table(report: dict[str, Any], columns: tuple[Column, ...]) -> str:
 
 def goals(report: dict[str, Any], model: str, sft: str, grpo: str) -> str:
     """Each goal, what came out, and whether it is met. An estimate that is missing is not met."""
-    interference = find(report, model, CHOICE[3])
-    kept, error, hybrid = (find(report, model, CHOICE[k]) for k in (5, 0, 1))
+    error, hybrid, _, _, interference, _, kept, _ = (find(report, model, column) for column in CHOICE)
     rows = [
         (
             "interference, unaligned: at most 0.01, interval with 0",

@@ -11,6 +11,7 @@ from personadual import schema
 from personadual.data_prep.columns import MODE, RL_SCHEMA, SFT_SCHEMA, SPLITS, to_table
 from personadual.data_prep.quickstart import QuickstartConfig, build_rows, check_conditions, check_disjoint, plan
 from personadual.data_prep.quickstart.config import OBJECTIVE_CONDITIONS
+from personadual.data_prep.quickstart.fact_templates import DOUBTFUL_CLAIMS
 from personadual.data_prep.quickstart.facts import countries, facts_of, false_answers, mentions
 from personadual.data_prep.quickstart.samples import NO_PROFILE
 from personadual.modes import DEFAULT_MODES, GENERAL, PERSONALIZED, Mode, Modes, encode_prefix, parse_mode
@@ -225,6 +226,40 @@ def test_a_share_of_every_relations_later_facts_is_shown_by_sft_and_nothing_else
     assert {row[schema.SPLIT] for row in known["sft_train"]} == {"train"}
 
 
+def test_claims_by_knowledge_are_false_about_what_sft_shows_and_true_about_the_rest():
+    config = replace(CONFIG, sft_known_share=0.5, claims_by_knowledge=True)
+    known = build_rows(config)
+    shown = {row[schema.QUESTION_ID] for row in known["sft_train"]}
+    for name in RL_FILES:
+        asked, free = defaultdict(set), Counter()
+        for row in known[name]:
+            extra = row[schema.EXTRA_INFO]
+            asked[extra[schema.CONDITION]].add(extra[schema.QUESTION_ID])
+            free[extra[schema.CONDITION]] += extra[schema.ASKED_MODE] == schema.FREE
+        assert asked[schema.ALIGNED] and not asked[schema.ALIGNED] & shown
+        assert asked[schema.CONFLICTING] and asked[schema.CONFLICTING] <= shown
+        assert asked[schema.NONE] & shown and asked[schema.NONE] - shown
+        if name != "rl_train":  # two claims for every fact
+            assert (
+                free[schema.ALIGNED] + free[schema.CONFLICTING] == 2 * free[schema.NONE] == 2 * free[schema.UNALIGNED]
+            )
+    rounds = [known["rl_train"][k : k + config.round_size] for k in range(0, len(known["rl_train"]), config.round_size)]
+    assert all(len({row[schema.EXTRA_INFO][schema.QUESTION_ID] for row in part}) == len(part) for part in rounds)
+
+
+def test_doubtful_false_claims_have_wordings_of_their_own():
+    doubtful = plan.plan_samples(replace(CONFIG, doubtful_false_claims=True))
+    for sample in (sample for of_file in doubtful.values() for sample in of_file):
+        if sample.item.condition == schema.CONFLICTING:
+            (claim,) = [template for template in sample.templates if "{answer}" in template]
+            assert claim in DOUBTFUL_CLAIMS[sample.item.question_id.split("-")[0]][sample.item.split]
+    wordings = defaultdict(set)
+    for sample in doubtful["rl_train"]:
+        wordings[sample.item.condition].update(t for t in sample.templates if "{answer}" in t)
+    assert wordings[schema.CONFLICTING] and not wordings[schema.CONFLICTING] & wordings[schema.ALIGNED]
+    build_rows(replace(CONFIG, doubtful_false_claims=True))  # with its checks
+
+
 @pytest.mark.parametrize("seed", [0, 7, 123456789])
 def test_splits_share_nothing_whatever_the_seed(seed):
     build_rows(replace(CONFIG, seed=seed))
@@ -312,6 +347,7 @@ def test_other_modes_give_their_names_and_tags():
         ({"split_shares": {"train": 1.0}}, "split_shares"),
         ({"attributes_per_profile": 1}, "attributes_per_profile"),
         ({"sft_known_share": 1.5}, "sft_known_share: a number from 0 to 1"),
+        ({"claims_by_knowledge": True}, "claims_by_knowledge: sft_known_share between 0 and 1"),
         ({"relations": ("capital", "river")}, "relations: one or more of capital"),
     ],
 )
@@ -326,6 +362,7 @@ def test_bad_sizes_are_refused(sizes, message):
         ({"test_items_per_condition": 5000}, r"5000 facts are needed, but the test split has \d+"),
         ({"rl_rounds": 5000}, r"sft_items=320 and rl_rounds=5000: 5050 facts are needed, but the train split has \d+"),
         ({"min_population": 10**12}, "the train split has 0"),
+        ({"rl_rounds": 1, "sft_known_share": 0.1, "claims_by_knowledge": True}, "no fact of RL is left"),
     ],
 )
 def test_more_than_there_is_is_refused_with_what_there_is(sizes, message):

@@ -153,6 +153,7 @@ def test_every_launcher_composes_every_arm(launch, capsys, script, arm):
     assert (actor["use_kl_loss"], actor["kl_loss_coef"], actor["kl_loss_type"]) == (True, 0.04, "low_var_kl")
     assert config["trainer"]["experiment_name"].endswith(arm) or arm == "dual_grpo"
     assert config["trainer"]["resume_mode"] == "auto"
+    assert "trust_remote_code: true" not in printed.out.lower() and "trust_remote_code: false" in printed.out
 
 
 def test_a_dry_run_prints_what_would_run_and_starts_nothing():
