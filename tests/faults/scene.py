@@ -1,4 +1,4 @@
-"""The run that is hurt: DualGRPO on the tiny model, four steps with a checkpoint each, and what is read of it."""
+"""The run that is hurt, or made long: DualGRPO on the tiny model, and what is read of it."""
 
 from __future__ import annotations
 
@@ -36,13 +36,14 @@ def rows(count: int) -> list[dict]:
 
 @dataclass
 class Scene:
-    """``folder`` holds model and data; every run has a folder of its own beside them."""
+    """``folder`` holds model and data for ``steps`` steps; every run has a folder of its own beside them."""
 
     folder: Path
+    steps: int = STEPS
 
     def build(self) -> None:
         build_tiny_model(self.folder / "model")
-        pd.DataFrame(rows(PROMPTS * STEPS)).to_parquet(self.folder / "train.parquet")
+        pd.DataFrame(rows(PROMPTS * self.steps)).to_parquet(self.folder / "train.parquet")
         pd.DataFrame(rows(2)).to_parquet(self.folder / "val.parquet")
 
     def command(self, out: Path, *overrides: str) -> list[str]:
@@ -62,7 +63,7 @@ class Scene:
             "trainer.save_freq=1",
             "trainer.test_freq=-1",
             "trainer.val_before_train=False",
-            f"trainer.total_training_steps={STEPS}",
+            f"trainer.total_training_steps={self.steps}",
             *overrides,
         )
 
