@@ -75,9 +75,9 @@ overrides() {
     centred) echo "+arm=dual_grpo $dual.gap_centering=1" ;;
     centred_floor) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.prob_floor=0.05" ;;
     centred_early) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.gap_centering_steps=$((STEPS / 2))" ;;
+    taper) echo "+arm=dual_grpo $dual.prefix_taper=1" ;;
     recommended)
-      echo "$(overrides centred_early) $dual.prob_floor=0.05 $dual.credit=decoupled $dual.prefix_scope=deciding" \
-        "$dual.prefix_weight=4"
+      echo "$(overrides taper) $dual.credit=decoupled $dual.prefix_scope=deciding $dual.prefix_weight=4"
       ;;
     # The right mode of a training prompt drawn for its wording: what a model learns by heart, without the persona.
     control) echo "+arm=dual_grpo data.train_files=$OUT/data_control/rl_train.parquet" ;;

@@ -40,14 +40,7 @@ def read_block(text: str) -> AnswerBlock | None:
     if not closed or len(content) > MAX_BLOCK_CHARACTERS:
         return None
     try:
-        # Literals stay text: no float rounding, no limit on digits to trip over. true, false and null do not.
-        value = json.loads(
-            content,
-            object_pairs_hook=_without_duplicates,
-            parse_int=str,
-            parse_float=str,
-            parse_constant=_refuse_constant,
-        )
+        value = _DECODER.decode(content)
     except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict) or set(value) != {ANSWER_KEY}:
@@ -66,3 +59,10 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no answer")
+
+
+# Literals stay text: no float rounding, no limit on digits to trip over. true, false and null do not. Made once:
+# ``json.loads`` with hooks makes a decoder for every call.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_without_duplicates, parse_int=str, parse_float=str, parse_constant=_refuse_constant
+)

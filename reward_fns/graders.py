@@ -57,7 +57,8 @@ def grader_of(data_source: str, graders: Mapping[str, str] | None = None) -> str
     Raises:
         ValueError: no grader knows the source, or ``graders`` names one that does not exist.
     """
-    check_data_sources([data_source], graders)
+    if graders or not _is_known(data_source, {}):
+        check_data_sources([data_source], graders)
     if graders and data_source in graders:
         return graders[data_source]
     if data_source == schema.QUICKSTART_SOURCE_PREFIX + schema.PERSONAL:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from personadual.reward_fns.normalise import canonical, clean
+from personadual.reward_fns.normalise import canonical, canonical_of, clean
 
 
 def is_right(
@@ -42,31 +42,37 @@ def is_right(
 
 
 def _equals_any(answer: str, accepted: Sequence[str]) -> bool:
-    letter = _bare_letter(answer)
-    form = canonical(answer)
-    return any(form == canonical(text) or (letter is not None and letter == _bare_letter(text)) for text in accepted)
+    clean_answer = clean(answer)
+    letter, form = _bare_letter(clean_answer), canonical_of(clean_answer)
+    for text in accepted:
+        clean_text = clean(text)
+        if form == canonical_of(clean_text) or (letter is not None and letter == _bare_letter(clean_text)):
+            return True
+    return False
 
 
 def _options_meant(text: str, options: Sequence[str]) -> set[int]:
     """Places of the options that ``text`` can mean: none, one, or several that read the same."""
-    letter = _bare_letter(text)
+    clean_text = clean(text)
+    letter = _bare_letter(clean_text)
     if letter is not None and letter < len(options):
         return {letter}
     exact = {place for place, option in enumerate(options) if option.strip() == text.strip()}
     if exact:
         return exact
-    form = canonical(text)
+    form = canonical_of(clean_text)
     same = {place for place, option in enumerate(options) if canonical(option) == form}
     if same:
         return same
-    place, rest = _label(clean(text))
+    place, rest = _label(clean_text)
     if place is not None and place < len(options) and canonical(rest) == canonical(options[place]):
         return {place}
     return set()
 
 
-def _bare_letter(text: str) -> int | None:
-    place, rest = _label(clean(text))
+def _bare_letter(form: str) -> int | None:
+    """Place of the option that a clean text names by its letter alone."""
+    place, rest = _label(form)
     return place if not rest else None
 
 

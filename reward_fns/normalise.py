@@ -33,8 +33,11 @@ _ACCENTS = re.compile("(?<=[A-Za-z])[\u0300-\u036f]+")
 
 def clean(text: str) -> str:
     """``text`` without the differences that do not matter. A text of nothing but punctuation keeps it."""
-    text = unicodedata.normalize("NFKD", text.translate(_UNIFIED))
-    text = unicodedata.normalize("NFKC", _without_latin_accents(text).casefold())
+    if text.isascii():  # nothing below but case and space touches ASCII
+        text = text.lower()
+    else:
+        text = unicodedata.normalize("NFKD", text.translate(_UNIFIED))
+        text = unicodedata.normalize("NFKC", _without_latin_accents(text).casefold())
     text = " ".join(text.split())
     return _without_wrapping(text) or text
 
@@ -44,7 +47,11 @@ def canonical(text: str) -> str | Decimal:
 
     1000, "1,000", "1000.0", "+1e3" are equal. Percent signs, units and decimal commas make a text of it.
     """
-    form = clean(text)
+    return canonical_of(clean(text))
+
+
+def canonical_of(form: str) -> str | Decimal:
+    """``canonical`` of a text that is clean already."""
     if len(form) <= MAX_NUMBER_CHARACTERS and _NUMBER.fullmatch(form):
         return Decimal(form.replace(",", ""))
     return form

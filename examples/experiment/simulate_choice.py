@@ -56,6 +56,7 @@ ARMS: dict[str, Mapping[str, Any] | None] = {
     "floor": {"prob_floor": 0.05},
     "importance": {"prefix_importance": 1.0},
     "importance_half": {"prefix_importance": 0.5},
+    "taper": {"prefix_taper": 1.0},
     "centred_floor": {"gap_centering": 1.0, "prob_floor": 0.05},
     "centred_importance": {"gap_centering": 1.0, "prefix_importance": 1.0},
     "centred_alpha_4": {"gap_centering": 1.0, "prefix_weight": 4.0},

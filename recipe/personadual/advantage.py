@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 
 from personadual.options import CREDIT, PREFIX_SCOPE, STD_SCOPE
-from personadual.remedies import importance, saturated
+from personadual.remedies import importance, saturated, taper
 
 
 class AdvantageTerms(NamedTuple):
@@ -160,6 +160,7 @@ def dual_grpo_advantage(
     sampling_shares: torch.Tensor | None = None,
     prob_floor: float = 0.0,
     prefix_importance: float = 0.0,
+    prefix_taper: float = 0.0,
     epsilon: float = 1e-6,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Token-level DualGRPO advantages, and the same tensor as returns, as verl's GRPO has it.
@@ -187,6 +188,8 @@ def dual_grpo_advantage(
             1 - this further up: the inter term of such a row's prefix is 0 (``remedies.saturated``).
         prefix_importance: power of probability / share by which a forced prefix counts; at 1 the choice of mode has
             the gradient of on-policy sampling (``remedies.importance``).
+        prefix_taper: power of min(1, probability / share) by which a forced prefix of negative advantage counts
+            (``remedies.taper``).
         std_scope: ``group``: one std over all the group's rows, so that both terms keep their proportion;
             ``mode``: the intra term is divided by its own mode's std instead (by the group's for a lone sample).
 
@@ -237,9 +240,12 @@ def dual_grpo_advantage(
             saturated(_needed(choice_probs, "choice_probs"), inter[:, 0], prob_floor)[:, None], 0.0, inter
         )
     prefix_value = intra + inter if credit == "shared" else inter
-    if prefix_importance:
+    if prefix_importance or prefix_taper:
         probs, shares = _needed(choice_probs, "choice_probs"), _needed(sampling_shares, "sampling_shares")
-        prefix_value = prefix_value * importance(probs, shares, prefix_importance)[:, None]
+        if prefix_importance:
+            prefix_value = prefix_value * importance(probs, shares, prefix_importance)[:, None]
+        if prefix_taper:
+            prefix_value = prefix_value * taper(probs, shares, prefix_value[:, 0], prefix_taper)[:, None]
     head = torch.where(prefix, torch.where(credited, weight * prefix_value, 0.0), body_value)
     advantages[:, :width] = head.to(rewards.dtype) * response_mask[:, :width]
     return advantages, advantages
@@ -247,7 +253,7 @@ def dual_grpo_advantage(
 
 def _needed(values: torch.Tensor | None, name: str) -> torch.Tensor:
     if values is None:
-        raise ValueError(f"prob_floor and prefix_importance need {name}")
+        raise ValueError(f"prob_floor, prefix_importance and prefix_taper need {name}")
     return values
 
 

@@ -103,5 +103,6 @@ def advantage_options(settings: DualGRPOSettings) -> dict[str, Any]:
         "normalize_prefix_length",
         "prob_floor",
         "prefix_importance",
+        "prefix_taper",
     )
     return {name: getattr(settings, name) for name in names}

@@ -1,4 +1,4 @@
-"""Two ways to keep the choice of mode from being driven to certainty: pure tensor maths, both off by default.
+"""Three ways to keep the choice of mode from being driven to certainty: pure tensor maths, both off by default.
 
 A forced prefix is an action that the policy did not choose, and its gradient does not fade as the policy becomes sure
 of the other mode (docs/method.md). The KL term is the paper's only brake. These are others, for the prefix alone.
@@ -27,3 +27,15 @@ def importance(choice_probs: torch.Tensor, sampling_shares: torch.Tensor, power:
     """
     ratio = (choice_probs / sampling_shares) ** power
     return torch.where(choice_probs.isnan(), 1.0, ratio).to(torch.float64)
+
+
+def taper(choice_probs: torch.Tensor, sampling_shares: torch.Tensor, value: torch.Tensor, power: float) -> torch.Tensor:
+    """(B,) float: min(1, probability / share) ** power for rows of negative ``value``, 1 for the others.
+
+    Pushing up a forced mode fades by itself as the mode becomes likely; pushing one down does not fade as it becomes
+    unlikely. With this it does, while a mode that is unlikely and better is still pushed up in full. After tapered
+    off-policy REINFORCE (TOPR, arXiv 2503.14286), here for the choice of mode alone. 1 for rows without a probability
+    (NaN).
+    """
+    ratio = (choice_probs / sampling_shares).clamp(max=1.0) ** power
+    return torch.where(choice_probs.isnan() | (value >= 0), 1.0, ratio).to(torch.float64)

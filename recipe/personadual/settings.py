@@ -21,6 +21,7 @@ _SHARES = (
     "gap_centering",
     "prob_floor",
     "prefix_importance",
+    "prefix_taper",
     "free_share",
     "collapse_below",
 )  # numbers between 0 and 1
@@ -54,6 +55,8 @@ class DualGRPOSettings:
     """A mode less probable than this is not pushed further down (and at more than 1 - this not further up); 0: off."""
     prefix_importance: float = 0.0
     """Power of (probability of a forced mode / its share of the rollouts) by which its prefix counts; 0: off."""
+    prefix_taper: float = 0.0
+    """Power of min(1, that ratio) by which a forced prefix of negative advantage counts; 0: off."""
     mode_shares: Mapping[str, float] | None = None
     """Relative share of forced rollouts per mode name; null for equal shares."""
     free_share: float = 0.0

@@ -93,6 +93,14 @@ def through_verl(config, entry="ray_trainer"):
                 "sampling_shares": torch.tensor([0.75, 0.75, 0.25, 0.25, 0.75, 1, 1]),
             },
         ),
+        (
+            algorithm(prefix_taper=0.5),
+            {
+                "prefix_taper": 0.5,
+                "choice_probs": torch.tensor(PROBS),
+                "sampling_shares": torch.tensor([0.5, 0.5, 0.5, 0.5, 0.5, 1, 1]),
+            },
+        ),
     ],
 )
 def test_verls_own_call_gives_the_pure_functions_result(with_rows, entry, config, options):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personadual.advantage import dual_grpo_advantage
-from personadual.remedies import importance, saturated
+from personadual.remedies import importance, saturated, taper
 
 NAN = float("nan")
 # One group of two modes, in which general wins: inter +1 and -1 without the std.
@@ -76,7 +76,32 @@ def test_importance_by_hand(prob, share, power, weight):
     assert importance(torch.tensor([prob]), torch.tensor([share]), power).tolist() == [pytest.approx(weight)]
 
 
-@pytest.mark.parametrize("option", ["prob_floor", "prefix_importance"])
+@pytest.mark.parametrize(
+    ("prob", "value", "power", "weight"),
+    [
+        (0.25, -1.0, 1.0, 0.5),  # a losing mode that is unlikely: less
+        (0.9, -1.0, 1.0, 1.0),  # a losing mode that is likely: in full, never more
+        (0.01, 1.0, 1.0, 1.0),  # a winning mode: in full, however unlikely
+        (0.125, -2.0, 0.5, 0.5),
+        (NAN, -1.0, 1.0, 1.0),  # chosen by the policy
+    ],
+)
+def test_taper_by_hand(prob, value, power, weight):
+    found = taper(torch.tensor([prob]), torch.tensor([0.5]), torch.tensor([value]), power)
+    assert found.tolist() == [pytest.approx(weight)]
+
+
+@pytest.mark.parametrize(("p", "push"), [(0.01, 0.5), (0.5, 0.5), (0.75, 0.3125), (0.99, 0.0149)])
+def test_with_the_taper_the_push_fades_where_the_better_mode_is_likely_and_nowhere_else(p, push):
+    """General is better by 1; p is its probability. Without the taper its logit's gradient is 1 / 2 at any p."""
+    gradients = torch.tensor([1 - p, 1 - p, -p, -p])
+    probs = [p, p, 1 - p, 1 - p]
+    tapered = advantage(probs, prefix_taper=1.0, sampling_shares=torch.full((4,), 0.5))
+    assert float((advantage(probs)[:, 0] * gradients).mean()) == pytest.approx(0.5)
+    assert float((tapered[:, 0] * gradients).mean()) == pytest.approx(push)
+
+
+@pytest.mark.parametrize("option", ["prob_floor", "prefix_importance", "prefix_taper"])
 def test_missing_probabilities_are_an_error(option):
     rest = (torch.zeros(4, dtype=torch.long), torch.ones(4, dtype=torch.long), torch.ones(4, 2))
     with pytest.raises(ValueError, match="need choice_probs"):
