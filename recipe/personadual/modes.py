@@ -49,7 +49,7 @@ class Modes(Sequence[Mode]):
         self._modes = tuple(modes)
         if len(self._modes) < 2:
             raise ValueError(f"modes: at least 2 are needed, found {len(self._modes)}")
-        names = [mode.name for mode in self._modes]
+        self._names = names = tuple(mode.name for mode in self._modes)
         for mode in self._modes:
             if not mode.name.isidentifier() or mode.name in ("invalid", "free"):
                 raise ValueError(f"modes: name {mode.name!r} must be an identifier other than 'invalid' and 'free'")
@@ -118,7 +118,7 @@ class Modes(Sequence[Mode]):
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(mode.name for mode in self._modes)
+        return self._names
 
     def index_of(self, name: str) -> int:
         """Index of the mode called ``name``; ValueError with the known names otherwise."""
