@@ -106,7 +106,7 @@ def add_quickstart_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--doubtful-false-claims",
         action="store_true",
-        help="profiles word false claims as a guess, hearsay or a joke; otherwise both kinds are worded alike",
+        help="profiles word false claims as a guess, hearsay or a joke, except in SFT; otherwise both are worded alike",
     )
     parser.add_argument(
         "--relations",

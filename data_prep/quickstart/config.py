@@ -37,8 +37,9 @@ class QuickstartConfig:
     facts of every relation and not others, and neither a relation nor a country tells which mode is right.
     ``claims_by_knowledge`` has profiles in RL, validation and test claim what is false of facts that SFT showed and
     what is true of the others, two claims for every fact: then the right mode is also the one that is right more often,
-    whatever the model has learnt by heart. ``doubtful_false_claims`` words what is false as a guess, hearsay or a joke,
-    and what is true as before: then a profile's wording says whether to trust it, where otherwise only knowledge does.
+    whatever the model has learnt by heart. ``doubtful_false_claims`` words what is false in RL, validation and
+    test as a guess, hearsay or a joke, and what is true as before: then a profile's wording says whether to trust it,
+    where otherwise only knowledge does. SFT words both alike, so that general mode learns to leave every claim aside.
     ``rl_rounds`` counts the repeats of the training mix: one round is as
     many prompts as ``rl_weights`` sums to, and has each condition as often as its weight says.
     ``reassign_modes`` makes the training mix of the memorisation control: a prompt's right mode does not depend on its

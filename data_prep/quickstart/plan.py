@@ -197,12 +197,15 @@ def plan_samples(config: QuickstartConfig) -> dict[str, list[Sample]]:
     shown = draw_known((rl_facts, val.facts[:n_val], test.facts[:n_test]), config.sft_known_share, lesson_rng)
     known = frozenset(shown) if config.claims_by_knowledge else None
     sft_facts = train.facts[:sft_each]
+    sft, sft_val = (replace(bench, doubtful_false_claims=False) for bench in (train, val))
     return {
         SFT_TRAIN: [
-            *even_samples(train, sft_facts, sft_each, sft_ambiguous, rng(SFT_TRAIN), config.sft_conflicting),
-            *lessons(train, shown, lesson_rng, config.sft_conflicting),
+            *even_samples(sft, sft_facts, sft_each, sft_ambiguous, rng(SFT_TRAIN), config.sft_conflicting),
+            *lessons(sft, shown, lesson_rng, config.sft_conflicting),
         ],
-        SFT_VAL: even_samples(val, val.facts[:val_each], val_each, val_ambiguous, rng(SFT_VAL), config.sft_conflicting),
+        SFT_VAL: even_samples(
+            sft_val, val.facts[:val_each], val_each, val_ambiguous, rng(SFT_VAL), config.sft_conflicting
+        ),
         RL_TRAIN: mixed_samples(train, rl_facts, config, rng(RL_TRAIN), known),
         RL_VAL: even_samples(val, val.facts[:n_val], n_val, n_val, rng(RL_VAL), known=known),
         TEST_FILE: even_samples(test, test.facts[:n_test], n_test, n_test, rng(TEST_FILE), known=known),

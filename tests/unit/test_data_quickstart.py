@@ -249,7 +249,8 @@ def test_claims_by_knowledge_are_false_about_what_sft_shows_and_true_about_the_r
 
 def test_doubtful_false_claims_have_wordings_of_their_own():
     doubtful = plan.plan_samples(replace(CONFIG, doubtful_false_claims=True))
-    for sample in (sample for of_file in doubtful.values() for sample in of_file):
+    assert doubtful["sft_train"] == plan.plan_samples(CONFIG)["sft_train"], "SFT words true and false claims alike"
+    for sample in (sample for name in RL_FILES for sample in doubtful[name]):
         if sample.item.condition == schema.CONFLICTING:
             (claim,) = [template for template in sample.templates if "{answer}" in template]
             assert claim in DOUBTFUL_CLAIMS[sample.item.question_id.split("-")[0]][sample.item.split]
