@@ -19,7 +19,7 @@ ROLLOUTS="${ROLLOUTS:-4}"
 LR="${LR:-5e-5}"
 SFT_LR="${SFT_LR:-2e-4}"
 # Prompts of each condition in a batch of 14: neither mode has the larger signal over a batch (docs/experiment.md).
-MIX=(none=3 unaligned=2 aligned=4 conflicting=3 personal=2)
+MIX=(none=2 unaligned=2 aligned=5 conflicting=2 personal=3)
 # Far from it: mostly prompts whose right mode is general.
 UNBALANCED=(none=5 unaligned=4 aligned=1 conflicting=3 personal=1)
 

@@ -1,0 +1,63 @@
+"""Sessions that fail in verl's real trainer with real vLLM: their groups are short, and the step goes on."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from faults.scene import PROMPTS, ROLLOUTS, Scene
+from harness import read_jsonl, running
+
+from personadual.modes import parse_mode
+
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One epoch of four steps; the two questions whose sessions fail are in it once each."""
+    out = tmp_path_factory.mktemp("partial")
+    scene = Scene(out)
+    scene.build()
+    config = out / "loops.yaml"
+    config.write_text("- name: dual_grpo_agent\n  _target_: failing_loop.FailingLoop\n")
+    command = scene.command(
+        out / "run",
+        f"actor_rollout_ref.rollout.agent.agent_loop_config_path={config}",
+        "trainer.save_freq=-1",
+    )
+    path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    environment = {"VERL_FILE_LOGGER_PATH": str(out / "metrics.jsonl"), "PYTHONPATH": path}
+    with running(command, out / "log.txt", environment) as training:
+        assert training.wait(400) == 0, training.tail()
+    return out
+
+
+def rollouts(run: Path) -> Counter:
+    """How often each question was rolled out in each mode, over the whole run."""
+    found: Counter = Counter()
+    for path in (run / "run" / "rollouts").glob("*.jsonl"):
+        for entry in read_jsonl(path):
+            question = next(line for line in entry["input"].splitlines() if "Question" in line)
+            found[question.partition("Question ")[2].partition(":")[0], parse_mode(entry["output"]).name] += 1
+    return found
+
+
+def test_only_the_failed_sessions_are_missing(run: Path) -> None:
+    found, half = rollouts(run), ROLLOUTS // 2
+    assert (found["0", "general"], found["0", "personalized"]) == (half - 1, half)
+    assert (found["1", "general"], found["1", "personalized"]) == (half, 0)
+    rest = [count for (question, _), count in found.items() if question not in ("0", "1")]
+    assert len(rest) == 2 * (4 * PROMPTS - 2) and set(rest) == {half}
+
+
+def test_every_step_is_taken_with_a_finite_loss_and_says_how_many_are_missing(run: Path) -> None:
+    lines = [line["data"] for line in read_jsonl(run / "metrics.jsonl")]
+    assert len(lines) == 4
+    assert all(math.isfinite(line["actor/pg_loss"]) and math.isfinite(line["actor/grad_norm"]) for line in lines)
+    missing = sum(line["dual_grpo/missing/mean"] for line in lines) * PROMPTS * ROLLOUTS
+    short = sum(line["dual_grpo/short_groups/mean"] for line in lines) * PROMPTS
+    assert round(missing) == 1 + ROLLOUTS // 2 and round(short) == 2
