@@ -76,6 +76,8 @@ overrides() {
     centred_floor) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.prob_floor=0.05" ;;
     centred_early) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.gap_centering_steps=$((STEPS / 2))" ;;
     taper) echo "+arm=dual_grpo $dual.prefix_taper=1" ;;
+    recommended_specialised) echo "$(overrides recommended) $dual.losing_intra_coef=0" ;;
+    specialised) echo "+arm=dual_grpo $dual.losing_intra_coef=0" ;;
     recommended)
       echo "$(overrides taper) $dual.credit=decoupled $dual.prefix_scope=deciding $dual.prefix_weight=4"
       ;;

@@ -161,6 +161,7 @@ def dual_grpo_advantage(
     prob_floor: float = 0.0,
     prefix_importance: float = 0.0,
     prefix_taper: float = 0.0,
+    losing_intra_coef: float = 1.0,
     epsilon: float = 1e-6,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Token-level DualGRPO advantages, and the same tensor as returns, as verl's GRPO has it.
@@ -190,6 +191,9 @@ def dual_grpo_advantage(
             the gradient of on-policy sampling (``remedies.importance``).
         prefix_taper: power of min(1, probability / share) by which a forced prefix of negative advantage counts
             (``remedies.taper``).
+        losing_intra_coef: further factor on the intra term of rows whose mode has less reward than the group's others.
+            Forced samples also train a mode's answers where the other mode is right, so that in the end either mode
+            answers everything and the choice no longer matters; at 0 a mode learns only where it is at least as good.
         std_scope: ``group``: one std over all the group's rows, so that both terms keep their proportion;
             ``mode``: the intra term is divided by its own mode's std instead (by the group's for a lone sample).
 
@@ -219,7 +223,8 @@ def dual_grpo_advantage(
     )
     invalid = modes < 0
     # An invalid row has no mode to share credit with: its plain r - group mean is not scaled by the coefficients.
-    intra = torch.where(invalid, terms.intra, intra_coef * terms.intra)[:, None]
+    factor = torch.where(terms.mode_gap < 0, intra_coef * losing_intra_coef, intra_coef)
+    intra = torch.where(invalid, terms.intra, factor * terms.intra)[:, None]
     inter = (inter_coef * terms.inter)[:, None]
 
     body_value = intra + inter if credit == "shared" else intra

@@ -104,5 +104,6 @@ def advantage_options(settings: DualGRPOSettings) -> dict[str, Any]:
         "prob_floor",
         "prefix_importance",
         "prefix_taper",
+        "losing_intra_coef",
     )
     return {name: getattr(settings, name) for name in names}

@@ -22,6 +22,7 @@ _SHARES = (
     "prob_floor",
     "prefix_importance",
     "prefix_taper",
+    "losing_intra_coef",
     "free_share",
     "collapse_below",
 )  # numbers between 0 and 1
@@ -57,6 +58,8 @@ class DualGRPOSettings:
     """Power of (probability of a forced mode / its share of the rollouts) by which its prefix counts; 0: off."""
     prefix_taper: float = 0.0
     """Power of min(1, that ratio) by which a forced prefix of negative advantage counts; 0: off."""
+    losing_intra_coef: float = 1.0
+    """Further factor on the intra term where a sample's mode has less reward than the other modes in its group."""
     mode_shares: Mapping[str, float] | None = None
     """Relative share of forced rollouts per mode name; null for equal shares."""
     free_share: float = 0.0

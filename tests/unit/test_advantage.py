@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
-from personadual.advantage import dual_grpo_terms
+from personadual.advantage import dual_grpo_advantage, dual_grpo_terms
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,25 @@ def test_the_coefficients_weigh_the_two_terms():
     # 2 * (0.5, -0.5, 0, 0) + 3 * (-0.5, -0.5, 0.5, 0.5)
     values = per_row(*HALVES, norm_by_std=False, intra_coef=2.0, inter_coef=3.0)
     assert values == pytest.approx([-0.5, -2.5, 1.5, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("coef", "expected"),
+    [
+        # Mode 0 has 1 and 0.5 (mean 0.75), mode 1 has 0.5 and 0 (mean 0.25): intra 0.25 each way, inter 0.5 each way.
+        (1.0, [0.75, 0.25, -0.25, -0.75]),
+        (0.5, [0.75, 0.25, -0.375, -0.625]),
+        (0.0, [0.75, 0.25, -0.5, -0.5]),
+    ],
+)
+def test_the_intra_term_of_the_losing_mode_has_a_factor_of_its_own(coef, expected):
+    rewards, modes = torch.tensor([1.0, 0.5, 0.5, 0.0]), torch.tensor([0, 0, 1, 1])
+    rest = (torch.zeros(4, dtype=torch.long), torch.zeros(4, dtype=torch.long), torch.ones(4, 1))
+    found, _ = dual_grpo_advantage(rewards, modes, *rest, norm_by_std=False, losing_intra_coef=coef)
+    assert found[:, 0].tolist() == pytest.approx(expected)
+    # Where the modes are equal none loses.
+    tie, _ = dual_grpo_advantage(rewards[[0, 3, 0, 3]], modes, *rest, norm_by_std=False, losing_intra_coef=coef)
+    assert tie[:, 0].tolist() == pytest.approx([0.5, -0.5, 0.5, -0.5])
 
 
 def test_the_std_of_each_mode_is_an_option():

@@ -71,7 +71,7 @@ def test_an_unknown_key_is_refused_by_name_with_the_nearest_known_one(key, sugge
 
 
 NUMBERS = ["intra_coef", "inter_coef", "prefix_weight"]
-SHARES = ["gap_centering", "prefix_importance", "prefix_taper", "free_share", "collapse_below"]
+SHARES = ["gap_centering", "prefix_importance", "prefix_taper", "losing_intra_coef", "free_share", "collapse_below"]
 
 
 @pytest.mark.parametrize(
