@@ -41,8 +41,9 @@ def rollouts(run: Path) -> Counter:
     found: Counter = Counter()
     for path in (run / "run" / "rollouts").glob("*.jsonl"):
         for entry in read_jsonl(path):
-            question = next(line for line in entry["input"].splitlines() if "Question" in line)
-            found[question.partition("Question ")[2].partition(":")[0], parse_mode(entry["output"]).name] += 1
+            number = entry["input"].partition("Question ")[2].partition(":")[0]
+            if number:  # verl fills a short batch up with rows that have no prompt
+                found[number, parse_mode(entry["output"]).name] += 1
     return found
 
 
