@@ -1,4 +1,4 @@
-"""Three ways to keep the choice of mode from being driven to certainty: pure tensor maths, both off by default.
+"""Three ways to keep the choice of mode from being driven to certainty: pure tensor maths, all off by default.
 
 A forced prefix is an action that the policy did not choose, and its gradient does not fade as the policy becomes sure
 of the other mode (docs/method.md). The KL term is the paper's only brake. These are others, for the prefix alone.
