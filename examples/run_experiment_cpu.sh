@@ -5,7 +5,9 @@
 #   bash examples/run_experiment_cpu.sh                  every missing cell of examples/experiment/cells.txt, one by one
 #   bash examples/run_experiment_cpu.sh dual_grpo 1      one cell: ARM SEED; STEPS after it stops earlier
 #   bash examples/run_experiment_cpu.sh report val       a report of all answers to the validation split
-#   bash examples/run_experiment_cpu.sh test             the cells' models on the test split, and the report
+#   bash examples/run_experiment_cpu.sh test             the cells' models answer the test split
+#   bash examples/run_experiment_cpu.sh report test      a report of these answers, once the settings are chosen
+#   bash examples/run_experiment_cpu.sh restore          take the published answers for cells that are done
 #
 # Stop it whenever you like: the same command continues, an RL run from its last checkpoint. OUT is where everything
 # goes; STEPS, PROMPTS, ROLLOUTS, LR apply to every arm, so another value needs another OUT.
@@ -160,20 +162,18 @@ queue() {
   done
 }
 
-# test: every full-length model that is there, on the test split, and one report of all. A second report is about
-# personas that order a mode, for the first seed.
+# test: every full-length model that is there answers the test split, those of the first seed also its questions under
+# personas that order a mode. No answer is shown.
 test_split() {
   local arm seed steps name
   while read -r arm seed steps; do
     name="$(name_of "$arm" "$seed")"
-    if [ -n "$steps" ] || [ ! -f "$OUT/stages/val_$name" ]; then continue; fi
+    if [ -n "$steps" ] || [ ! -d "$OUT/models/$name" ] || [ ! -f "$OUT/stages/val_$name" ]; then continue; fi
     stage "test_$name" "3 minutes" evaluate "$name" "$arm" "$seed" test < /dev/null
     if [ "$seed" = 1 ] && [ "$arm" != base ]; then
       stage "orders_$name" "2 minutes" evaluate "$name" "$arm" 1 test orders --free-only --derive orders < /dev/null
     fi
   done < <(listed)
-  report test
-  report orders
 }
 
 # report KIND [arguments]: of the answers in generations/KIND.
@@ -187,7 +187,8 @@ export PATH="$root/.venv/bin:$PATH"
 case "$#-${1:-}" in
   0-) queue ;;
   1-test) test_split ;;
+  1-restore) python examples/experiment/archive.py restore "$OUT" docs/results/experiment ;;
   *-report) report "${@:2}" ;;
   2-* | 3-*) cell "$@" ;;
-  *) die "ARM SEED [STEPS], or test, or nothing is needed; found: $*" ;;
+  *) die "ARM SEED [STEPS], or test, or report SPLIT, or restore, or nothing is needed; found: $*" ;;
 esac

@@ -1,9 +1,11 @@
 """The report: from files of generations to tables, figures and sentences, and hostile text on the way."""
 
 import argparse
+import gzip
 import json
 import math
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -17,7 +19,9 @@ from personadual.evaluation.findings import BETTER, UNCLEAR, WORSE, outcome
 from personadual.evaluation.load import read_generations
 from personadual.evaluation.options import Statistics, add_statistics_arguments, statistics_from
 from personadual.evaluation.report import as_markdown, read_report
+from personadual.evaluation.runfile import meta_path
 from personadual.evaluation.text import estimate_text, foreign, markdown_table, number, p_text, visible
+from personadual.files import write_json
 
 HOSTILE = (
     "a | b\n\n# head `code` <script>alert(1)</script> [x](http://e.vil) ![i](u) @me $x^2$ &amp; \\| \u202e www.e.vil"
@@ -212,6 +216,25 @@ def test_torn_last_line_is_left_out_with_a_warning(tmp_path):
         assert len(read_generations([path])) == 11
     path.write_text("")
     with pytest.raises(ValueError, match="no generations"):
+        read_generations([path])
+
+
+def test_compressed_files_are_read_like_others_with_their_settings(files, tmp_path):
+    packed = [tmp_path / "packed" / f"{path.name}.gz" for path in files]
+    packed[0].parent.mkdir()
+    for path, small in zip(files, packed, strict=True):
+        small.write_bytes(gzip.compress(path.read_bytes()))
+        write_json(meta_path(path), {"settings": {"label": path.stem, "seed": 0}, "sessions": []})
+        shutil.copy(meta_path(path), packed[0].parent)
+    plain, again = read_report(files, "t"), read_report(packed, "t")
+    assert again.rows.equals(plain.rows) and again.models == plain.models
+    assert all(model["settings"] for model in again.models)
+
+
+def test_half_a_compressed_file_is_named(tmp_path):
+    path = tmp_path / "g.jsonl.gz"
+    path.write_bytes(gzip.compress(b"x" * 9999)[:-12])
+    with pytest.raises(ValueError, match=r"g\.jsonl\.gz: not a whole gzip file"):
         read_generations([path])
 
 

@@ -1,4 +1,4 @@
-"""The experiment's script that says how fast an arm learns to choose."""
+"""The experiment's scripts: how fast an arm learns to choose, and what is published of its cells."""
 
 import json
 import subprocess
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from eval_rows import planted, right_choice, write_rows
 
 SCRIPTS = Path(__file__).parents[2] / "examples/experiment"
 
@@ -57,3 +58,33 @@ def test_learning_says_what_is_missing(tmp_path):
     log_file(tmp_path / "runs/mine_s1/metrics", 1, {1: {"none": 0.5}})
     done = run("learning.py", tmp_path / "runs", "--out", tmp_path / "out")
     assert done.returncode == 1 and "under unaligned" in done.stderr
+
+
+def test_what_is_published_can_be_restored(tmp_path):
+    made, results, other = tmp_path / "made", tmp_path / "results", tmp_path / "other"
+    log_file(made / "runs/mine_s1/metrics", 9, {1: choice(0.5, 0.25)})
+    for name, finished in (("mine_s1", True), ("late_s1", False)):
+        path = made / f"generations/val/{name}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_rows(path, planted(name, right_choice, questions=2))
+        path.with_suffix(".meta.json").write_text(json.dumps({"settings": {"label": name, "at": f"{Path.cwd()}/x"}}))
+        (made / "stages").mkdir(exist_ok=True)
+        if finished:
+            (made / f"stages/val_{name}").write_text("7\n")
+    for _ in range(2):
+        done = run("archive.py", "publish", made, results)
+        assert done.returncode == 0, done.stderr
+    assert [path.name for path in sorted(results.glob("answers/val/*"))] == ["mine_s1.jsonl.gz", "mine_s1.meta.json"]
+    assert json.loads((results / "answers/val/mine_s1.meta.json").read_text())["settings"]["at"] == "x"
+
+    (other / "stages").mkdir(parents=True)
+    done = run("archive.py", "restore", other, results)
+    assert done.returncode == 0, done.stderr
+    same = "generations/val/mine_s1.jsonl"
+    assert (other / same).read_bytes() == (made / same).read_bytes()
+    assert (other / "stages/val_mine_s1").read_text() == "7\n" and not (other / "stages/val_late_s1").exists()
+    assert json.loads((other / "runs/mine_s1/metrics/0.jsonl").read_text())["step"] == 1
+    # A cell made anew is not overwritten by what was published before.
+    (other / same).write_text("mine")
+    assert run("archive.py", "restore", other, results).returncode == 0
+    assert (other / same).read_text() == "mine"

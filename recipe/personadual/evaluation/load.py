@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from personadual.evaluation.columns import ANSWER, FIELDS, MODE, check_row
-from personadual.evaluation.runfile import complete_lines
+from personadual.evaluation.runfile import COMPRESSED, complete_lines
 from personadual.modes import DEFAULT_MODES
 from personadual.schema import (
     ASKED_MODE,
@@ -27,18 +29,19 @@ from personadual.schema import (
 
 
 def read_generations(paths: Sequence[Path]) -> pd.DataFrame:
-    """All rows of ``paths``, models in the order of the files.
+    """All rows of ``paths`` (``.jsonl``, or ``.jsonl.gz``), models in the order of the files.
 
     A last line without its end (a run that was killed) is dropped with a warning. Rows from before there were columns
     for samples and derived items are greedy answers to the test file's own items, and are read as such.
 
     Raises:
-        ValueError: with file, line and field, for a line that is no generation row; for an answer that is there
-            twice; for files that describe an item differently, because they come from different test sets.
+        ValueError: with file, line and field, for a line that is no generation row; for a file that is not whole
+            gzip; for an answer that is there twice; for files that describe an item differently, because they come
+            from different test sets.
     """
     rows = []
     for path in paths:
-        data = path.read_bytes()
+        data = _read_bytes(path)
         kept = complete_lines(data)
         if len(kept) < len(data):
             warnings.warn(f"{path}: the last line is incomplete and left out", stacklevel=2)
@@ -67,6 +70,16 @@ def read_generations(paths: Sequence[Path]) -> pd.DataFrame:
             )
     mode_names(frame)
     return frame[[field.name for field in FIELDS]]
+
+
+def _read_bytes(path: Path) -> bytes:
+    data = path.read_bytes()
+    if path.suffix != COMPRESSED:
+        return data
+    try:
+        return gzip.decompress(data)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path}: not a whole gzip file: {error}") from None
 
 
 def mode_names(rows: pd.DataFrame) -> list[str]:

@@ -11,12 +11,12 @@ from typing import Any
 from personadual.files import write_json
 
 SETTINGS, SESSIONS = "settings", "sessions"
-ROWS = ".jsonl"
+ROWS, COMPRESSED = ".jsonl", ".gz"
 
 
 def meta_path(path: Path) -> Path:
-    """``gens/sft.jsonl`` has its settings in ``gens/sft.meta.json``."""
-    return path.with_suffix(".meta.json")
+    """``gens/sft.jsonl``, or ``gens/sft.jsonl.gz``, has its settings in ``gens/sft.meta.json``."""
+    return (path.with_suffix("") if path.suffix == COMPRESSED else path).with_suffix(".meta.json")
 
 
 def read_meta(path: Path) -> dict[str, Any]:
