@@ -13,11 +13,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks import advantage, rewards
+from benchmarks import advantage, evaluation, prefix_cache, rewards, rl_step, trainer_parts
 from benchmarks.harness import as_json, surroundings, table
 from personadual.files import write_json
 
-PARTS = {"advantage": advantage.measure, "rewards": rewards.measure}
+PARTS = {
+    "advantage": advantage.measure,
+    "rewards": rewards.measure,
+    "prefix_cache": prefix_cache.measure,
+    "evaluation": evaluation.measure,
+    "trainer_parts": trainer_parts.measure,
+    "rl_step": rl_step.measure,
+}
 
 
 def main() -> None:

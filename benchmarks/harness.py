@@ -49,7 +49,8 @@ def ratios(took: Mapping[str, Sequence[float]], of: str, to: str) -> Seconds:
 class Row:
     """One line of a result: what was measured on how much work, and the ratio to what it is compared with.
 
-    ``goal`` is the largest ratio that is good enough; None where there is no goal.
+    ``goal`` is the largest ratio that is good enough; None where there is no goal. ``unit`` is what ``seconds`` counts
+    where that is not time.
     """
 
     what: str
@@ -58,6 +59,7 @@ class Row:
     against: str | None = None
     ratio: Seconds | None = None
     goal: float | None = None
+    unit: str = "s"
 
     @property
     def met(self) -> bool | None:
@@ -75,7 +77,8 @@ def table(rows: Sequence[Row]) -> str:
     """Markdown."""
     lines = ["| what | work | median | min to max | against | ratio | min to max | goal |", "|" + " --- |" * 8]
     for row in rows:
-        cells = [row.what, row.work, _time(row.seconds.mid), f"{_time(row.seconds.low)} to {_time(row.seconds.high)}"]
+        low, mid, high = (_amount(value, row.unit) for value in (row.seconds.low, row.seconds.mid, row.seconds.high))
+        cells = [row.what, row.work, mid, f"{low} to {high}"]
         if row.ratio is None:
             cells += ["–"] * 4
         else:
@@ -87,6 +90,10 @@ def table(rows: Sequence[Row]) -> str:
 
 def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [asdict(row) | {"met": row.met} for row in rows]
+
+
+def _amount(value: float, unit: str) -> str:
+    return _time(value) if unit == "s" else f"{value:,.0f} {unit}"
 
 
 def _time(seconds: float) -> str:
