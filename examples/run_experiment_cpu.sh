@@ -78,11 +78,14 @@ overrides() {
     centred_floor) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.prob_floor=0.05" ;;
     centred_early) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.gap_centering_steps=$((STEPS / 2))" ;;
     taper) echo "+arm=dual_grpo $dual.prefix_taper=1" ;;
-    recommended_specialised) echo "$(overrides recommended) $dual.losing_intra_coef=0" ;;
     specialised) echo "+arm=dual_grpo $dual.losing_intra_coef=0" ;;
-    recommended)
-      echo "$(overrides taper) $dual.credit=decoupled $dual.prefix_scope=deciding $dual.prefix_weight=4"
-      ;;
+    recommended) echo "+arm=recommended" ;;
+    # What is recommended, less one of its settings.
+    without_decoupled) echo "+arm=recommended $dual.credit=shared" ;;
+    without_deciding) echo "+arm=recommended $dual.prefix_scope=all" ;;
+    without_weight) echo "+arm=recommended $dual.prefix_weight=2" ;;
+    without_taper) echo "+arm=recommended $dual.prefix_taper=0" ;;
+    without_specialised) echo "+arm=recommended $dual.losing_intra_coef=1" ;;
     # The right mode of a training prompt drawn for its wording: what a model learns by heart, without the persona.
     control) echo "+arm=dual_grpo data.train_files=$OUT/data_control/rl_train.parquet" ;;
     # Batches without balance, ARM after the underscore.

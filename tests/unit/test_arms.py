@@ -26,6 +26,7 @@ def composed(name: str, *overrides: str):
     [
         ("dual_grpo", "dual_grpo", {0: 4, 1: 4}),
         ("dual_grpo_decoupled", "dual_grpo", {0: 4, 1: 4}),
+        ("recommended", "dual_grpo", {0: 4, 1: 4}),
         ("grpo_forced", "grpo", {0: 4, 1: 4}),
         ("grpo_free", "grpo", {-1: 8}),
         ("general_only", "grpo", {0: 8}),
@@ -39,10 +40,23 @@ def test_an_arm_samples_and_learns_as_its_name_says(arm, estimator, slots):
     taken = [session_slot(session, settings.rollout_shares()) for session in range(config.actor_rollout_ref.rollout.n)]
     assert {slot: taken.count(slot) for slot in set(taken)} == slots
     assert (config.algorithm.adv_estimator, settings.baseline) == (estimator, estimator != "dual_grpo")
-    assert (settings.credit == "decoupled") == (arm == "dual_grpo_decoupled")
-    assert (settings.intra_coef, settings.inter_coef, settings.prefix_weight) == (1.0, 1.0, 2.0)
+    assert (settings.credit == "decoupled") == (arm in ("dual_grpo_decoupled", "recommended"))
+    weight = 4.0 if arm == "recommended" else 2.0
+    assert (settings.intra_coef, settings.inter_coef, settings.prefix_weight) == (1.0, 1.0, weight)
     assert (settings.modes == DEFAULT_MODES) == (arm != "think")
     assert config.trainer.v1.trainer_mode == "dual_grpo_sync", "all arms log the same metrics"
+
+
+@pytest.mark.parametrize("preset", ["default", "paper", "recommended"])
+def test_the_papers_arm_is_the_paper_on_any_preset(preset):
+    paper = composed("dual_grpo_trainer", "dual_grpo=paper").algorithm
+    assert composed("dual_grpo_trainer", f"dual_grpo={preset}", "+arm=dual_grpo").algorithm == paper
+
+
+def test_the_recommended_arm_is_the_preset_of_that_name():
+    preset = composed("dual_grpo_trainer", "dual_grpo=recommended").algorithm
+    assert composed("dual_grpo_trainer", "+arm=recommended").algorithm == preset
+    assert composed("dual_grpo_trainer", "dual_grpo=paper").algorithm != preset
 
 
 def test_the_table_of_arms_is_complete():
