@@ -87,7 +87,7 @@ overrides() {
     without_taper) echo "+arm=recommended $dual.prefix_taper=0" ;;
     without_specialised) echo "+arm=recommended $dual.losing_intra_coef=1" ;;
     # The right mode of a training prompt drawn for its wording: what a model learns by heart, without the persona.
-    control) echo "+arm=dual_grpo data.train_files=$OUT/data_control/rl_train.parquet" ;;
+    control) echo "+arm=recommended data.train_files=$OUT/data_control/rl_train.parquet" ;;
     # Batches without balance, ARM after the underscore.
     unbalanced_*) echo "$(overrides "${1#unbalanced_}") data.train_files=$OUT/data_unbalanced/rl_train.parquet" ;;
     *) die "no arm is called $1; see overrides in ${BASH_SOURCE[0]}" ;;
