@@ -86,6 +86,7 @@ overrides() {
     without_weight) echo "+arm=recommended $dual.prefix_weight=2" ;;
     without_taper) echo "+arm=recommended $dual.prefix_taper=0" ;;
     without_specialised) echo "+arm=recommended $dual.losing_intra_coef=1" ;;
+    without_anchor) echo "+arm=recommended $dual.prefix_anchor=0" ;;
     # The right mode of a training prompt drawn for its wording: what a model learns by heart, without the persona.
     control) echo "+arm=recommended data.train_files=$OUT/data_control/rl_train.parquet" ;;
     # Batches without balance, ARM after the underscore.

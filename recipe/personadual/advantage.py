@@ -162,6 +162,7 @@ def dual_grpo_advantage(
     prefix_importance: float = 0.0,
     prefix_taper: float = 0.0,
     losing_intra_coef: float = 1.0,
+    prefix_anchor: float = 0.0,
     epsilon: float = 1e-6,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Token-level DualGRPO advantages, and the same tensor as returns, as verl's GRPO has it.
@@ -194,6 +195,9 @@ def dual_grpo_advantage(
         losing_intra_coef: further factor on the intra term of rows whose mode has less reward than the group's others.
             Forced samples also train a mode's answers where the other mode is right, so that in the end either mode
             answers everything and the choice no longer matters; at 0 a mode learns only where it is at least as good.
+        prefix_anchor: what every prefix token but the deciding one gets on top. Rollouts that all begin with a whole
+            tag never show that a broken one is worse, so that nothing but the KL term keeps the rest of a tag certain;
+            a constant advantage is a supervised loss on it. 0 is the paper.
         std_scope: ``group``: one std over all the group's rows, so that both terms keep their proportion;
             ``mode``: the intra term is divided by its own mode's std instead (by the group's for a lone sample).
 
@@ -209,8 +213,10 @@ def dual_grpo_advantage(
     _check_option("credit", credit, CREDIT)
     _check_option("prefix_scope", prefix_scope, PREFIX_SCOPE)
     _check_option("std_scope", std_scope, STD_SCOPE)
-    if prefix_scope == "deciding" and deciding_position is None:
-        raise ValueError("prefix_scope='deciding' needs deciding_position, the column at which the prefixes differ")
+    if deciding_position is None and (prefix_scope == "deciding" or prefix_anchor):
+        raise ValueError(
+            "prefix_scope='deciding' and prefix_anchor need deciding_position, the column at which the prefixes differ"
+        )
 
     terms = dual_grpo_terms(
         rewards,
@@ -233,10 +239,9 @@ def dual_grpo_advantage(
 
     width = int(prefix_lengths.max()) if len(prefix_lengths) else 0
     prefix = prefix_columns(prefix_lengths, width)
-    credited = prefix
-    if prefix_scope == "deciding":
-        columns = torch.arange(width, device=prefix.device)[None, :]
-        credited = prefix & (columns == deciding_position)
+    columns = torch.arange(width, device=prefix.device)[None, :]
+    deciding = columns == (-1 if deciding_position is None else deciding_position)
+    credited = prefix & deciding if prefix_scope == "deciding" else prefix
     weight = torch.full_like(intra, float(prefix_weight))
     if normalize_prefix_length:
         weight = weight / credited.sum(1, keepdim=True).clamp(min=1)
@@ -252,6 +257,8 @@ def dual_grpo_advantage(
         if prefix_taper:
             prefix_value = prefix_value * taper(probs, shares, prefix_value[:, 0], prefix_taper)[:, None]
     head = torch.where(prefix, torch.where(credited, weight * prefix_value, 0.0), body_value)
+    if prefix_anchor:
+        head = head + prefix_anchor * (prefix & ~deciding)
     advantages[:, :width] = head.to(rewards.dtype) * response_mask[:, :width]
     return advantages, advantages
 

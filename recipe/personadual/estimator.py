@@ -105,5 +105,6 @@ def advantage_options(settings: DualGRPOSettings) -> dict[str, Any]:
         "prefix_importance",
         "prefix_taper",
         "losing_intra_coef",
+        "prefix_anchor",
     )
     return {name: getattr(settings, name) for name in names}

@@ -60,6 +60,8 @@ class DualGRPOSettings:
     """Power of min(1, that ratio) by which a forced prefix of negative advantage counts; 0: off."""
     losing_intra_coef: float = 1.0
     """Further factor on the intra term where a sample's mode has less reward than the other modes in its group."""
+    prefix_anchor: float = 0.0
+    """Advantage that every prefix token but the deciding one gets on top, so that a tag stays whole; 0: off."""
     mode_shares: Mapping[str, float] | None = None
     """Relative share of forced rollouts per mode name; null for equal shares."""
     free_share: float = 0.0
@@ -70,7 +72,7 @@ class DualGRPOSettings:
     """Another advantage estimator than ours is meant. Training does not read it; without it ``doctor`` warns of one."""
 
     def __post_init__(self) -> None:
-        for name in ("intra_coef", "inter_coef", "prefix_weight", *_SHARES):
+        for name in ("intra_coef", "inter_coef", "prefix_weight", "prefix_anchor", *_SHARES):
             _check_number(name, getattr(self, name), 1.0 if name in _SHARES else None)
         for name in ("normalize_prefix_length", "baseline"):
             if not isinstance(getattr(self, name), bool):

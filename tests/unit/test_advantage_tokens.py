@@ -55,6 +55,22 @@ def test_only_the_deciding_token_is_weighted_and_its_neighbours_get_nothing(cred
     assert found[2].tolist() == [0, -2, -body, -body]
 
 
+@pytest.mark.parametrize(("scope", "others"), [("all", [2.0, 2.0]), ("deciding", [0.0, 0.0])])
+def test_the_anchor_is_added_to_every_prefix_token_but_the_deciding_one(scope, others):
+    # Two modes of one sample each, rewards 1 and 0: inter +1 and -1, intra 0; a prefix of three tokens, then a body.
+    options = {"prefixes": [3, 3], "norm_by_std": False, "prefix_scope": scope, "deciding_position": 1, "width": 4}
+    plain, _ = advantage([1.0, 0.0], [0, 1], credit="decoupled", **options)
+    held, _ = advantage([1.0, 0.0], [0, 1], credit="decoupled", prefix_anchor=0.5, **options)
+    assert plain[0].tolist() == [others[0], 2.0, others[1], 0.0]
+    assert (held - plain).tolist() == [[0.5, 0.0, 0.5, 0.0]] * 2
+
+
+def test_the_anchor_leaves_rows_without_a_prefix_alone():
+    options = {"prefixes": [0, 0], "deciding_position": 1, "norm_by_std": False}
+    plain, _ = advantage([1.0, 0.0], [-1, -1], **options)
+    assert torch.equal(advantage([1.0, 0.0], [-1, -1], prefix_anchor=1.0, **options)[0], plain)
+
+
 def test_a_row_without_a_prefix_has_no_deciding_token():
     found, _ = advantage([1.0, 0.0], [-1, -1], norm_by_std=False, prefix_scope="deciding", deciding_position=1)
     assert found.tolist() == [[0.5] * 3, [-0.5] * 3]
@@ -180,7 +196,8 @@ def test_a_reward_that_is_no_number_is_refused_with_its_row(bad):
         ({"credit": "both"}, "credit='both' does not exist; it is one of shared, decoupled"),
         ({"prefix_scope": "some"}, "prefix_scope='some' does not exist; it is one of all, deciding"),
         ({"std_scope": "batch"}, "std_scope='batch' does not exist; it is one of group, mode"),
-        ({"prefix_scope": "deciding"}, "needs deciding_position"),
+        ({"prefix_scope": "deciding"}, "need deciding_position"),
+        ({"prefix_anchor": 1.0}, "need deciding_position"),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(change, message):

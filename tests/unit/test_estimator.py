@@ -85,6 +85,7 @@ def through_verl(config, entry="ray_trainer"):
         # Step 3 of 4: half of the centring is left.
         (algorithm(gap_centering=0.8, gap_centering_steps=4), {"gap_centering": 0.4}),
         (algorithm(losing_intra_coef=0.25), {"losing_intra_coef": 0.25}),
+        (algorithm(prefix_anchor=0.5), {"prefix_anchor": 0.5, "deciding_position": 0}),
         (algorithm(prob_floor=0.05), {"prob_floor": 0.05, "choice_probs": torch.tensor(PROBS)}),
         (
             algorithm(prefix_importance=1.0, mode_shares={"general": 3, "personalized": 1}),
