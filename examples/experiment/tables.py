@@ -11,6 +11,8 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from personadual.evaluation.text import p_text
+
 
 class Column(NamedTuple):
     """One estimate of every model. ``mode`` only for effects, which are told apart by it."""
@@ -21,9 +23,11 @@ class Column(NamedTuple):
     mode: str | None = None
 
 
+CLEAR = "clear"
 CHOICE = (
     Column("selection error", "selection_error", "all"),
     Column("Hybrid Accuracy", "hybrid", "all"),
+    Column("of it with a right mode", "hybrid", "clear"),
     Column("regret", "regret", "all"),
     Column("accuracy", "acc_free", "all"),
     Column("interference, unaligned", "interference", "unaligned", "free"),
@@ -40,6 +44,7 @@ ANSWERS = (
     Column("tokens, general", "tokens_general", "all"),
     Column("tokens, personalized", "tokens_personalized", "all"),
 )
+# Those in which a mode is right; what is shown for "clear" is the mean over their items.
 CONDITIONS = ("none", "unaligned", "aligned", "conflicting", "personal")
 PROBABILITY = tuple(Column(condition, "prob_personalized", condition) for condition in CONDITIONS)
 MAX_INTERFERENCE, MIN_KEPT, MAX_ERROR, MIN_HYBRID, LEVEL = 0.01, 0.90, 0.05, 0.95, 0.05
@@ -47,12 +52,24 @@ MAX_INTERFERENCE, MIN_KEPT, MAX_ERROR, MIN_HYBRID, LEVEL = 0.01, 0.90, 0.05, 0.9
 
 def find(report: dict[str, Any], model: str, column: Column) -> dict[str, Any] | None:
     """The estimate of ``column`` for ``model``; None where the report has none."""
+    if column.condition == CLEAR:
+        return _over_conditions(report, model, column)
     key, parts = ("measure", "measures") if column.mode is None else ("effect", "effects")
     for entry in report[parts]:
         same = entry["model"] == model and entry[key] == column.name and entry["condition"] == column.condition
         if same and (column.mode is None or entry["mode"] == column.mode):
             return entry if entry["value"] is not None else None
     return None
+
+
+def _over_conditions(report: dict[str, Any], model: str, column: Column) -> dict[str, Any] | None:
+    """Mean over ``CONDITIONS``, by their numbers of items; without an interval."""
+    parts = [find(report, model, column._replace(condition=condition)) for condition in CONDITIONS]
+    found = [part for part in parts if part is not None]
+    if not found:
+        return None
+    count = sum(part["n"] for part in found)
+    return found[0] | {"n": count, "low": None, "value": sum(part["n"] * part["value"] for part in found) / count}
 
 
 def cell(entry: dict[str, Any] | None) -> str:
@@ -80,7 +97,7 @@ def table(report: dict[str, Any], columns: tuple[Column, ...]) -> str:
 
 def goals(report: dict[str, Any], model: str, sft: str, grpo: str) -> str:
     """Each goal, what came out, and whether it is met. An estimate that is missing is not met."""
-    error, hybrid, _, _, interference, _, kept, _ = (find(report, model, column) for column in CHOICE)
+    error, hybrid, clear, _, _, interference, _, kept, _ = (find(report, model, column) for column in CHOICE)
     rows = [
         (
             "interference, unaligned: at most 0.01, interval with 0",
@@ -92,6 +109,7 @@ def goals(report: dict[str, Any], model: str, sft: str, grpo: str) -> str:
         ("aligned gain kept: at least 0.90", cell(kept), bool(kept) and kept["value"] >= MIN_KEPT),
         ("selection error: at most 0.05", cell(error), bool(error) and error["value"] <= MAX_ERROR),
         ("Hybrid Accuracy: at least 0.95", cell(hybrid), bool(hybrid) and hybrid["value"] >= MIN_HYBRID),
+        ("the same on items with a right mode", cell(clear), bool(clear) and clear["value"] >= MIN_HYBRID),
     ]
     for other, title in ((grpo, "GRPO"), (sft, "SFT")):
         pairs = [
@@ -102,7 +120,7 @@ def goals(report: dict[str, Any], model: str, sft: str, grpo: str) -> str:
         ]
         told, met = "not compared", False
         if pairs:
-            told = f"{cell(pairs[0] | {'value': pairs[0]['difference']})}, corrected p = {pairs[0]['p_adjusted']:.2g}"
+            told = f"{cell(pairs[0] | {'value': pairs[0]['difference']})}, corrected {p_text(pairs[0]['p_adjusted'])}"
             met = pairs[0]["difference"] < 0 and pairs[0]["p_adjusted"] < LEVEL
         rows.append((f"selection error below that of {title} (`{other}`), p < 0.05", told, met))
     lines = [f"| goal for `{model}` | found | met |", "| --- | --- | --- |"]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from eval_rows import planted, right_choice, write_rows
+from eval_rows import always_personalized, planted, right_choice, write_rows
+
+from personadual.evaluation.report import read_report, write_report
 
 SCRIPTS = Path(__file__).parents[2] / "examples/experiment"
 
@@ -88,3 +90,18 @@ def test_what_is_published_can_be_restored(tmp_path):
     (other / same).write_text("mine")
     assert run("archive.py", "restore", other, results).returncode == 0
     assert (other / same).read_text() == "mine"
+
+
+def test_tables_judge_the_goals_by_a_report(tmp_path):
+    models = {"sft": always_personalized, "grpo_free": always_personalized, "mine": right_choice}
+    files = [write_rows(tmp_path / f"{name}.jsonl", planted(name, choose)) for name, choose in models.items()]
+    write_report(read_report(files, "t"), tmp_path)
+    done = run("tables.py", tmp_path / "report.json", "--judge", "mine")
+    assert done.returncode == 0, done.stderr
+    choice = next(line for line in done.stdout.splitlines() if line.startswith("| `mine` |")).split(" | ")
+    # The tag that is chosen has 0.9: what the rest went to is an error. Every mode that is chosen is the better one.
+    assert choice[3].startswith("0.10 ") and choice[4].startswith("1.00 ") and choice[5] == "1.00"
+    goals = [line for line in done.stdout.splitlines() if line.endswith(("| yes |", "| no |"))]
+    assert [line.split("|")[3].strip() for line in goals] == ["yes", "yes", "no", "yes", "yes", "yes", "yes"]
+    done = run("tables.py", tmp_path / "report.json", "--judge", "mine", "--grpo", "grpo_free", "--sft", "nobody")
+    assert "not compared" in done.stdout
