@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from eval_rows import always_personalized, planted, right_choice, write_rows
 
+from personadual.evaluation.options import Statistics
 from personadual.evaluation.report import read_report, write_report
 
 SCRIPTS = Path(__file__).parents[2] / "examples/experiment"
@@ -95,7 +96,8 @@ def test_what_is_published_can_be_restored(tmp_path):
 def test_tables_judge_the_goals_by_a_report(tmp_path):
     models = {"sft": always_personalized, "grpo_free": always_personalized, "mine": right_choice}
     files = [write_rows(tmp_path / f"{name}.jsonl", planted(name, choose)) for name, choose in models.items()]
-    write_report(read_report(files, "t"), tmp_path)
+    pairs = Statistics(compare=[("sft", "mine"), ("grpo_free", "mine")])
+    write_report(read_report(files, "t", statistics=pairs), tmp_path)
     done = run("tables.py", tmp_path / "report.json", "--judge", "mine")
     assert done.returncode == 0, done.stderr
     choice = next(line for line in done.stdout.splitlines() if line.startswith("| `mine` |")).split(" | ")
