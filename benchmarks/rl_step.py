@@ -19,7 +19,7 @@ from benchmarks.harness import Row, Seconds, ratios
 from benchmarks.place import ROOT, make_data, make_model
 from personadual.monitor.logs import read_training_log
 
-PROMPTS, ROLLOUTS, LENGTH = 16, 4, 32
+PROMPTS, ROLLOUTS, LENGTH = 8, 4, 32
 WARM_UP = 2
 """First steps of a run, which load and compile."""
 GOAL = 1.03
