@@ -24,7 +24,7 @@ if current_platform.is_cpu():
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     options = {"block_size": 32, "enforce_eager": True}
-longest = max(map(len, asked["prompts"])) + asked["max_tokens"]
+longest = max(map(len, asked["prompts"])) + max(asked["most"])
 llm = LLM(model=asked["model"], dtype="float32", skip_tokenizer_init=True, generation_config="vllm",
           max_model_len=longest, disable_log_stats=True, **options)
 prompts = [TokensPrompt(prompt_token_ids=ids) for ids in asked["prompts"]]
@@ -51,7 +51,7 @@ def bare(model: Path, prompts: list[list[int]], most: list[int], stop: list[int]
     """Greedy answers of at most ``most`` tokens each to ``prompts``, all in one call."""
     with tempfile.TemporaryDirectory() as name:
         asked, found = Path(name, "asked.json"), Path(name, "found.json")
-        content = {"model": str(model), "prompts": prompts, "most": most, "max_tokens": max(most), "stop": stop}
+        content = {"model": str(model), "prompts": prompts, "most": most, "stop": stop}
         asked.write_text(json.dumps(content))
         command = [sys.executable, "-c", SCRIPT, str(asked), str(found)]
         done = subprocess.run(command, capture_output=True, text=True)
