@@ -28,6 +28,10 @@ if [ "${LORA:-0}" = 1 ]; then
     # vLLM reads the model itself; only the adapter is sent to it after each step.
     actor_rollout_ref.rollout.load_format=safetensors
     actor_rollout_ref.rollout.layered_summon=True
+    # Of FSDP1 on one GPU, which does not shard, verl can't collect the adapter (fsdp_utils.py, collect_lora_params).
+    actor_rollout_ref.actor.strategy=fsdp2
+    actor_rollout_ref.actor.fsdp_config.strategy=fsdp2
+    actor_rollout_ref.ref.fsdp_config.strategy=fsdp2
     # Ten times that of full fine-tuning; not the paper's, which trains no adapters.
     actor_rollout_ref.actor.optim.lr=1e-5
     actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra]

@@ -108,6 +108,8 @@ def other_processes(place):
     (place / "run" / "latest_checkpointed_iteration.txt").write_text("20")
 
 
+LORA = [f"{A}.model.lora_rank=8", f"{A}.rollout.load_format=safetensors"]
+ONE_GPU = ["trainer.n_gpus_per_node=1", f"{A}.rollout.tensor_model_parallel_size=1"]
 SEPARATE = [
     "trainer.v1.trainer_mode=dual_grpo_separate_async",
     f"{A}.rollout.nnodes=1",
@@ -171,6 +173,11 @@ TABLE = [
         "Ulysses and padding",
         [f"{A}.actor.ulysses_sequence_parallel_size=2", f"{A}.model.use_remove_padding=False"],
         ["use_remove_padding"],
+    ),
+    Planted(
+        "an adapter that can't be collected",
+        [*LORA, *ONE_GPU, f"{A}.rollout.layered_summon=True"],
+        ["layered_summon", "actor.strategy=fsdp2"],
     ),
     Planted("logger", ["trainer.logger=[console,wandbb]"], ["'wandbb'", "trainer.logger=[console]"]),
     Planted("reward keyword", ["+reward.custom_reward_function.reward_kwargs.wieght=1"], ["unknown keyword wieght"]),
@@ -317,6 +324,13 @@ def test_a_planted_misconfiguration_is_found(doctor, place, planted):
     texts = [" ".join(finding[name] for name in ("what", "required", "found", "mend")) for finding in of_severity]
     assert any(all(word in text for word in planted.words) for text in texts), "\n".join(texts)
     assert not any("Traceback" in text for text in texts), "\n".join(texts)
+
+
+def test_a_dry_run_of_lora_needs_no_engine(doctor):
+    """verl imports vLLM to check LoRA's rank; a machine that only checks may have another build of it, or none."""
+    status, findings = doctor("rl", *LORA)
+    severities = {finding["what"]: finding["severity"] for finding in findings}
+    assert status == 0 and severities["verl's validation"] in ("ok", "warning")
 
 
 def test_there_are_enough_of_them():

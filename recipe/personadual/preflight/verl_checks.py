@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from personadual import checks
-from personadual.preflight.findings import Finding, judged, ok, refused
+from personadual.preflight.findings import Finding, judged, not_looked_at, ok, refused
 from personadual.preflight.setup import Setup
 
 
@@ -23,10 +23,14 @@ def verl_findings(setup: Setup) -> Iterator[Finding]:
     config: Any = OmegaConf.create(OmegaConf.to_container(setup.config, resolve=True))
     with quiet():
         critic, reference = need_critic(config), need_reference_policy(config)
-    yield verdict(
+    validation = verdict(
         "verl's validation",
         lambda: validate_config(config=config, use_reference_policy=reference, use_critic=critic),
     )
+    # For LoRA it imports the engine (verl/third_party/vllm/__init__.py), which a dry run's machine need not have.
+    if validation.found.startswith("vllm version None"):
+        validation = not_looked_at(validation.what, validation.found, "pip install vllm", setup.dry_run)
+    yield validation
     blocks = {"actor_rollout_ref.rollout": config.actor_rollout_ref.rollout}
     if reference:
         blocks["actor_rollout_ref.ref"] = _reference_block(config)

@@ -42,6 +42,16 @@ def rollout_worker_findings(setup: Setup) -> Iterator[Finding]:
             setup.get("custom_reward_function.path"),
             "put reward. before the key",
         )
+    if setup.number(f"{setup.model_key}.lora_rank") and setup.get(f"{rollout}.layered_summon"):
+        strategy = setup.get(f"{actor}.strategy")
+        yield judged(
+            f"{rollout}.layered_summon",
+            strategy != "fsdp" or setup.world_size > 1,
+            "FSDP2 on one GPU: of FSDP1, which does not shard there, verl can't collect the adapter "
+            "(fsdp_utils.py, collect_lora_params)",
+            f"{actor}.strategy={strategy}",
+            f"{actor}.strategy=fsdp2 {actor}.fsdp_config.strategy=fsdp2, or {rollout}.layered_summon=False",
+        )
     yield verdict("reward", lambda: _load_reward(setup))
     manager = setup.get(f"{rollout}.agent.agent_loop_manager_class")
     if manager:
