@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -43,7 +44,11 @@ def index_groups(groups: Sequence[Any] | torch.Tensor) -> torch.Tensor:
     """Number the groups: any hashables (B,) or an integer tensor (B,) to ids 0 .. n_groups - 1, int64 (B,)."""
     if isinstance(groups, torch.Tensor):
         return torch.unique(groups, return_inverse=True)[1]
-    codes, _ = pd.factorize(pd.Series(list(groups), dtype=object), use_na_sentinel=False)
+    if not isinstance(groups, np.ndarray):
+        # Element by element: numpy would take a list of tuples for a table.
+        groups, labels = np.empty(len(groups), dtype=object), groups
+        groups[:] = list(labels)
+    codes, _ = pd.factorize(groups, use_na_sentinel=False)
     return torch.from_numpy(codes.astype("int64"))
 
 
