@@ -11,9 +11,10 @@ side in this run; run it on a quiet machine.
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
-from benchmarks import advantage, evaluation, prefix_cache, rewards, rl_step, trainer_parts
+from benchmarks import advantage, data_prep, evaluation, imports, prefix_cache, rewards, rl_step, trainer_parts
 from benchmarks.harness import as_json, surroundings, table
 from personadual.files import write_json
 
@@ -23,6 +24,8 @@ PARTS = {
     "prefix_cache": prefix_cache.measure,
     "evaluation": evaluation.measure,
     "trainer_parts": trainer_parts.measure,
+    "imports": imports.measure,
+    "data": data_prep.measure,
     "rl_step": rl_step.measure,
 }
 
@@ -39,7 +42,10 @@ def main() -> None:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     where = surroundings()
     print(f"{where['cpu']}, {where['cores']} cores, load {where['load_before']:.1f}, {', '.join(where['versions'])}")
-    results = {}
+    # Parts of an earlier call on the same machine stay.
+    kept = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {}
+    same = kept.get("machine", {}).get("cpu") == where["cpu"] and kept.get("quick") == args.quick
+    results = kept["parts"] if same else {}
     for name in args.parts or PARTS:
         rows = list(PARTS[name](args.repeats, args.quick))
         results[name] = as_json(rows)
