@@ -28,8 +28,9 @@ longest = max(map(len, asked["prompts"])) + max(asked["most"])
 llm = LLM(model=asked["model"], dtype="float32", skip_tokenizer_init=True, generation_config="vllm",
           max_model_len=longest, disable_log_stats=True, **options)
 prompts = [TokensPrompt(prompt_token_ids=ids) for ids in asked["prompts"]]
-params = [SamplingParams(temperature=0.0, max_tokens=most, stop_token_ids=asked["stop"], detokenize=False)
-          for most in asked["most"]]
+scores = {"prompt_logprobs": 0, "skip_reading_prefix_cache": False}
+params = [SamplingParams(temperature=0.0, max_tokens=most, stop_token_ids=asked["stop"], detokenize=False,
+                         **(scores if scored else {})) for most, scored in zip(asked["most"], asked["scored"])]
 start = time.perf_counter()
 outputs = llm.generate(prompts, params, use_tqdm=False)
 seconds = time.perf_counter() - start
@@ -47,11 +48,21 @@ class Bare:
     prefilled: int
 
 
-def bare(model: Path, prompts: list[list[int]], most: list[int], stop: list[int]) -> Bare:
-    """Greedy answers of at most ``most`` tokens each to ``prompts``, all in one call."""
+def bare(
+    model: Path, prompts: list[list[int]], most: list[int], stop: list[int], scored: list[bool] | None = None
+) -> Bare:
+    """Greedy answers of at most ``most`` tokens each to ``prompts``, all in one call; of the ``scored`` ones (none) the
+    log-probs of the prompt as well.
+    """
     with tempfile.TemporaryDirectory() as name:
         asked, found = Path(name, "asked.json"), Path(name, "found.json")
-        content = {"model": str(model), "prompts": prompts, "most": most, "stop": stop}
+        content = {
+            "model": str(model),
+            "prompts": prompts,
+            "most": most,
+            "stop": stop,
+            "scored": scored or [False] * len(most),
+        }
         asked.write_text(json.dumps(content))
         command = [sys.executable, "-c", SCRIPT, str(asked), str(found)]
         done = subprocess.run(command, capture_output=True, text=True)

@@ -50,7 +50,9 @@ def add_eval_arguments(parser: argparse.ArgumentParser) -> None:
     engine.add_argument("--data-parallel-size", type=_positive, default=1, help="engines that share the items (1)")
     engine.add_argument("--gpu-memory-utilization", type=float, help="share of GPU memory (default: vLLM's)")
     engine.add_argument("--enforce-eager", action="store_true", help="no CUDA graphs (always so on a CPU)")
-    engine.add_argument("--chunk-size", type=_positive, default=256, help="answers an engine is given at a time (256)")
+    engine.add_argument(
+        "--chunk-size", type=_positive, default=1024, help="answers an engine is given at a time (1024)"
+    )
     server = parser.add_argument_group("a server instead: each MODEL is the name that it serves the model by")
     server.add_argument("--endpoint", metavar="URL", help="any server of OpenAI's API: http://localhost:8000/v1")
     server.add_argument("--tokenizer", help="the model's (folder or hub name): asks by token ids, exactly as training")
