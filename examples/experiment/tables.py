@@ -96,7 +96,10 @@ def table(report: dict[str, Any], columns: tuple[Column, ...]) -> str:
 
 
 def goals(report: dict[str, Any], model: str, sft: str, grpo: str) -> str:
-    """Each goal, what came out, and whether it is met. An estimate that is missing is not met."""
+    """Each goal, what came out, and whether it is met. An estimate that is missing is not met.
+
+    The comparisons are judged by their own p: they were named before the runs, the report's others were not.
+    """
     error, hybrid, clear, _, _, interference, _, kept, _ = (find(report, model, column) for column in CHOICE)
     rows = [
         (
@@ -120,8 +123,9 @@ def goals(report: dict[str, Any], model: str, sft: str, grpo: str) -> str:
         ]
         told, met = "not compared", False
         if pairs:
-            told = f"{cell(pairs[0] | {'value': pairs[0]['difference']})}, corrected {p_text(pairs[0]['p_adjusted'])}"
-            met = pairs[0]["difference"] < 0 and pairs[0]["p_adjusted"] < LEVEL
+            told = f"{cell(pairs[0] | {'value': pairs[0]['difference']})}, {p_text(pairs[0]['p'])}"
+            told += f"; corrected for all comparisons of the report {p_text(pairs[0]['p_adjusted'])}"
+            met = pairs[0]["difference"] < 0 and pairs[0]["p"] < LEVEL
         rows.append((f"selection error below that of {title} (`{other}`), p < 0.05", told, met))
     lines = [f"| goal for `{model}` | found | met |", "| --- | --- | --- |"]
     return "\n".join(lines + [f"| {goal} | {found} | {'yes' if met else 'no'} |" for goal, found, met in rows])
