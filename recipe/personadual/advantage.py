@@ -44,11 +44,13 @@ def index_groups(groups: Sequence[Any] | torch.Tensor) -> torch.Tensor:
     """Number the groups: any hashables (B,) or an integer tensor (B,) to ids 0 .. n_groups - 1, int64 (B,)."""
     if isinstance(groups, torch.Tensor):
         return torch.unique(groups, return_inverse=True)[1]
-    if not isinstance(groups, np.ndarray):
+    if isinstance(groups, np.ndarray):
+        labels = groups
+    else:
         # Element by element: numpy would take a list of tuples for a table.
-        groups, labels = np.empty(len(groups), dtype=object), groups
-        groups[:] = list(labels)
-    codes, _ = pd.factorize(groups, use_na_sentinel=False)
+        labels = np.empty(len(groups), dtype=object)
+        labels[:] = list(groups)
+    codes, _ = pd.factorize(labels, use_na_sentinel=False)
     return torch.from_numpy(codes.astype("int64"))
 
 
@@ -74,74 +76,71 @@ def dual_grpo_terms(
 
     Args: as ``dual_grpo_advantage``.
     """
-    device = rewards.device
-    group = index_groups(groups).to(device)
-    if group.numel() == 0:
+    index = index_groups(groups).cpu()
+    if index.numel() == 0:
         empty = rewards.double()
-        return AdvantageTerms(empty, empty, empty, empty.new_zeros(0, 0), group)
+        return AdvantageTerms(empty, empty, empty, empty.new_zeros(0, 0), index.to(rewards.device))
+    # numpy: on as few numbers as a batch has rows, torch's cost is that of starting its operations.
+    group, mode = index.numpy(), modes.cpu().numpy()
+    r = rewards.detach().double().cpu().numpy()
     n_groups = int(group.max()) + 1
-    n_modes = max(int(modes.max()) + 1, 1)
-    r = rewards.double()
-    valid = modes >= 0
-    # Invalid rows go to a spare last column that is cut off again.
-    cell = group * (n_modes + 1) + torch.where(valid, modes, n_modes)
+    n_modes = max(int(mode.max()) + 1, 1)
+    # Invalid rows go to a spare last column, whose mean is the group's and whose gap is 0.
+    valid = mode >= 0
+    cell = group * (n_modes + 1) + np.where(valid, mode, n_modes)
+    counts, sums = _counts(cell, (n_groups, n_modes + 1)), _sums(cell, r, (n_groups, n_modes + 1))
+    group_mean = sums.sum(1, keepdims=True) / counts.sum(1, keepdims=True)
+    present = counts[:, :n_modes] > 0
+    means = sums[:, :n_modes] / np.maximum(counts[:, :n_modes], 1)
+    n_present = present.sum(1, keepdims=True)
+    others = (means.sum(1, keepdims=True) - means) / np.maximum(n_present - 1, 1)
+    gaps = np.where(present & (n_present > 1), means - others, 0.0)
 
-    def per_cell(values: torch.Tensor) -> torch.Tensor:
-        flat = torch.zeros(n_groups * (n_modes + 1), dtype=torch.float64, device=device)
-        return flat.index_add_(0, cell, values).view(n_groups, n_modes + 1)
-
-    counts, sums = per_cell(torch.ones_like(r)), per_cell(r)
-    group_mean = sums.sum(1) / counts.sum(1)
-    counts, sums = counts[:, :n_modes], sums[:, :n_modes]
-    present = counts > 0
-    means = torch.where(present, sums / counts.clamp(min=1), 0.0)
-    n_present = present.sum(1, keepdim=True)
-    others = (means.sum(1, keepdim=True) - means) / (n_present - 1).clamp(min=1)
-    gaps = torch.where(present & (n_present > 1), means - others, 0.0)
-
-    column = modes.clamp(min=0)
-    own_mean = torch.where(valid, means[group, column], group_mean[group])
+    own_mean = np.concatenate([means, group_mean], axis=1).ravel()[cell]
     intra = r - own_mean
-    mode_gap = torch.where(valid, gaps[group, column], 0.0)
+    mode_gap = np.concatenate([gaps, np.zeros_like(group_mean)], axis=1).ravel()[cell]
     inter = mode_gap
     if norm_by_std:
-        scale = _sample_std(r, group, n_groups, group_mean[group]) + epsilon
+        scale = _sample_std(r - group_mean[group, 0], group, counts.sum(1)) + epsilon
         inter = inter / scale
         if std_scope == "mode":
-            mode_scale = _sample_std(r, cell, n_groups * (n_modes + 1), own_mean) + epsilon
-            size = torch.bincount(cell, minlength=n_groups * (n_modes + 1))[cell]
-            scale = torch.where(valid & (size > 1), mode_scale, scale)
+            mode_scale = _sample_std(intra, cell, counts.ravel()) + epsilon
+            scale = np.where(valid & (counts.ravel()[cell] > 1), mode_scale, scale)
         intra = intra / scale
     if gap_centering:
-        inter = inter - gap_centering * _batch_mean(inter, mode_gap != 0, column, counts[group, column])
-    mode_means = torch.where(present, means, float("nan"))
-    return AdvantageTerms(intra, inter, mode_gap, mode_means, group)
+        inter = inter - gap_centering * _batch_mean(inter, mode_gap != 0, mode, counts.ravel()[cell])
+    mode_means = np.where(present, means, np.nan)
+    found = (torch.from_numpy(part) for part in (intra, inter, mode_gap, mode_means, group))
+    return AdvantageTerms(*(part.to(rewards.device) for part in found))
 
 
-def _batch_mean(inter: torch.Tensor, telling: torch.Tensor, mode: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+def _counts(cell: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    return np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def _sums(cell: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    return np.bincount(cell, weights=values, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def _batch_mean(inter: np.ndarray, telling: np.ndarray, mode: np.ndarray, count: np.ndarray) -> np.ndarray:
     """Mean of each telling row's mode over the batch's groups, (B,); 0 for the rows that are not ``telling``.
 
     A row's weight is 1 / ``count`` of its (group, mode), so that every group weighs the same.
     """
-    weight = torch.where(telling, 1 / count.clamp(min=1), 0.0)
-    n_modes = int(mode.max()) + 1
-    total = torch.zeros(n_modes, dtype=inter.dtype, device=inter.device).index_add_(0, mode, weight * inter)
-    groups = torch.zeros(n_modes, dtype=inter.dtype, device=inter.device).index_add_(0, mode, weight)
-    return torch.where(telling, (total / groups.clamp(min=1))[mode], 0.0)
+    weight = np.where(telling, 1 / count, 0.0)
+    column = np.maximum(mode, 0)
+    total, groups = np.bincount(column, weights=weight * inter), np.bincount(column, weights=weight)
+    return np.where(telling, (total / np.maximum(groups, 1))[column], 0.0)
 
 
-def _sample_std(values: torch.Tensor, cell: torch.Tensor, n_cells: int, centre: torch.Tensor) -> torch.Tensor:
-    """Std of each row's cell with n - 1 in the denominator (as verl's GRPO), (B,); 1 for a cell of one row."""
-    squares = torch.zeros(n_cells, dtype=values.dtype, device=values.device)
-    squares.index_add_(0, cell, (values - centre) ** 2)
-    count = torch.bincount(cell, minlength=n_cells)
-    std = torch.sqrt(squares / (count - 1).clamp(min=1))
-    return torch.where(count > 1, std, 1.0)[cell]
+def _sample_std(deviation: np.ndarray, cell: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Std of each row's cell with n - 1 in the denominator (as verl's GRPO), (B,); 1 for a cell of one row.
 
-
-def prefix_columns(prefix_lengths: torch.Tensor, width: int) -> torch.Tensor:
-    """(B, T) bool: the columns of each row's prefix. Responses are right-padded, so a prefix is at the left."""
-    return torch.arange(width, device=prefix_lengths.device)[None, :] < prefix_lengths[:, None]
+    ``deviation``: (B,) of each row from its cell's mean; ``counts``: rows of each cell.
+    """
+    squares = np.bincount(cell, weights=deviation**2, minlength=len(counts))
+    std = np.sqrt(squares / np.maximum(counts - 1, 1))
+    return np.where(counts > 1, std, 1.0)[cell]
 
 
 def dual_grpo_advantage(
@@ -232,38 +231,39 @@ def dual_grpo_advantage(
         gap_centering=gap_centering,
         epsilon=epsilon,
     )
-    invalid = modes < 0
-    # An invalid row has no mode to share credit with: its plain r - group mean is not scaled by the coefficients.
-    factor = torch.where(terms.mode_gap < 0, intra_coef * losing_intra_coef, intra_coef)
-    intra = torch.where(invalid, terms.intra, factor * terms.intra)[:, None]
-    inter = (inter_coef * terms.inter)[:, None]
+    intra, inter = terms.intra, terms.inter
+    if losing_intra_coef != 1:
+        intra = torch.where(terms.mode_gap < 0, losing_intra_coef * intra, intra)
+    if intra_coef != 1:
+        # An invalid row has no mode to share credit with: its plain r - group mean is not scaled.
+        intra = torch.where(modes < 0, intra, intra_coef * intra)
+    if inter_coef != 1:
+        inter = inter_coef * inter
 
     body_value = intra + inter if credit == "shared" else intra
     # A product of a (B, 1) and a (B, T) tensor; a boolean or integer mask takes on the rewards' dtype in it.
-    advantages = (body_value.to(rewards.dtype) * response_mask).to(rewards.dtype)
+    advantages = (body_value.to(rewards.dtype)[:, None] * response_mask).to(rewards.dtype)
 
     width = int(prefix_lengths.max()) if len(prefix_lengths) else 0
-    prefix = prefix_columns(prefix_lengths, width)
-    columns = torch.arange(width, device=prefix.device)[None, :]
-    deciding = columns == (-1 if deciding_position is None else deciding_position)
-    credited = prefix & deciding if prefix_scope == "deciding" else prefix
-    weight = torch.full_like(intra, float(prefix_weight))
-    if normalize_prefix_length:
-        weight = weight / credited.sum(1, keepdim=True).clamp(min=1)
+    columns = torch.arange(width, device=prefix_lengths.device)[None, :]
+    prefix = columns < prefix_lengths[:, None]
+    credited = prefix & (columns == deciding_position) if prefix_scope == "deciding" else prefix
     if prob_floor:
-        inter = torch.where(
-            saturated(_needed(choice_probs, "choice_probs"), inter[:, 0], prob_floor)[:, None], 0.0, inter
-        )
-    prefix_value = intra + inter if credit == "shared" else inter
+        inter = torch.where(saturated(_needed(choice_probs, "choice_probs"), inter, prob_floor), 0.0, inter)
+    prefix_value = prefix_weight * (intra + inter if credit == "shared" else inter)
+    if normalize_prefix_length:
+        prefix_value = prefix_value / credited.sum(1).clamp(min=1)
     if prefix_importance or prefix_taper:
         probs, shares = _needed(choice_probs, "choice_probs"), _needed(sampling_shares, "sampling_shares")
         if prefix_importance:
-            prefix_value = prefix_value * importance(probs, shares, prefix_importance)[:, None]
+            prefix_value = prefix_value * importance(probs, shares, prefix_importance)
         if prefix_taper:
-            prefix_value = prefix_value * taper(probs, shares, prefix_value[:, 0], prefix_taper)[:, None]
-    head = torch.where(prefix, torch.where(credited, weight * prefix_value, 0.0), body_value)
+            prefix_value = prefix_value * taper(probs, shares, prefix_value, prefix_taper)
+    head = torch.where(credited, prefix_value[:, None], body_value[:, None])
+    if prefix_scope == "deciding":
+        head = torch.where(prefix & ~credited, 0.0, head)
     if prefix_anchor:
-        head = head + prefix_anchor * (prefix & ~deciding)
+        head = head + prefix_anchor * (prefix & (columns != deciding_position))
     advantages[:, :width] = head.to(rewards.dtype) * response_mask[:, :width]
     return advantages, advantages
 
