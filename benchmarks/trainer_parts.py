@@ -1,7 +1,7 @@
 """The advantage stage of a step with everything around it: verl's reads from TransferQueue, ours, metrics, the write.
 
-One trainer of each kind without its workers, on the same rows in a real TransferQueue. The floor for DualGRPO's own
-part is what it needs from there: one more read of two fields and one of three.
+One trainer of each kind without its workers, on the same rows in a real TransferQueue. DualGRPO's includes what it does
+after the old log-probs, where it reads its rows and gives forced prefixes the actor's log-probs.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from personadual.trainer import DualGRPOTrainerSync
 GROUP, PREFIX = 8, 6
 ROWS, TOKENS = (512, 2048, 8192), (256, 1024)
 OURS, STOCK = "dual_grpo", "verl grpo"
+INTEGERS = ("response_mask", "responses")
 LOG_PROBS = ("old_log_probs", "rollout_log_probs", "ref_log_prob")
 PARTITION, CONFIG = "train", "personadual.config"
 
@@ -52,7 +53,7 @@ def fill(rows: int, tokens: int) -> Any:
     }
     data = TensorDict(
         {
-            "response_mask": nested(lambda length: torch.ones(length, dtype=torch.int64)),
+            **{name: nested(lambda length: torch.ones(length, dtype=torch.int64)) for name in INTEGERS},
             "rm_scores": nested(last),
             **{name: nested(lambda length: -torch.rand(length)) for name in LOG_PROBS},
             **{name: NonTensorStack(*values) for name, values in fields.items()},
@@ -73,6 +74,11 @@ def trainer(kind: type, config: Any) -> Any:
     return made
 
 
+def our_stage(made: DualGRPOTrainerSync, batch: Any) -> None:
+    made._adopt_prefix_log_probs(batch, {})
+    made._compute_advantage(batch, {})
+
+
 def measure(repeats: int, quick: bool) -> Iterator[Row]:
     ours = compose(CONFIG, "dual_grpo_trainer", ["+arm=dual_grpo"])
     stock = compose(CONFIG, "dual_grpo_trainer", ["algorithm.adv_estimator=grpo"])
@@ -85,8 +91,10 @@ def measure(repeats: int, quick: bool) -> Iterator[Row]:
             for tokens in TOKENS[:1] if quick else TOKENS:
                 for rows in ROWS[:1] if quick else ROWS:
                     batch = fill(rows, tokens)
-                    made = {OURS: trainer(DualGRPOTrainerSync, ours), STOCK: trainer(PPOTrainerSync, stock)}
-                    calls = {name: partial(one._compute_advantage, batch, {}) for name, one in made.items()}
+                    calls = {
+                        OURS: partial(our_stage, trainer(DualGRPOTrainerSync, ours), batch),
+                        STOCK: partial(trainer(PPOTrainerSync, stock)._compute_advantage, batch, {}),
+                    }
                     took = in_turn(calls, repeats)
                     work = f"{rows:,} rows of {tokens:,} tokens"
                     yield Row(STAGE, work, Seconds.of(took[OURS]), STOCK, ratios(took, OURS, STOCK))

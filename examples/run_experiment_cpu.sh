@@ -54,7 +54,14 @@ make_base() {
 }
 
 make_sft() { # EPOCHS NAME
-  train_sft "$OUT/models/base" "$OUT/data/sft_train.parquet" "$OUT/runs/$2" optim.lr="$SFT_LR" \
+  local rows="$OUT/data/sft_train.parquet"
+  # On the file as it is every seed gives the same model (shuffle_rows.py). Seeds 1 to 3 are that one: what differs
+  # between their runs is RL. From 4 on a seed has an SFT model of its own.
+  if [ "$SEED" -gt 3 ]; then
+    rows="$OUT/data/sft_train_s$SEED.parquet"
+    python examples/experiment/shuffle_rows.py --rows "$OUT/data/sft_train.parquet" --seed "$SEED" --out "$rows"
+  fi
+  train_sft "$OUT/models/base" "$rows" "$OUT/runs/$2" optim.lr="$SFT_LR" \
     trainer.total_epochs="$1" trainer.max_ckpt_to_keep=1
   export_model "$OUT/runs/$2"/global_step_*/huggingface "$OUT/models/$2"
   rm -rf "$OUT/runs/$2"/global_step_*

@@ -41,6 +41,8 @@ class DualGRPOMixin(PPOTrainer):
     """
 
     base_mode: str
+    _known_rows: tuple[list[str], RolloutRows] | None = None
+    """Rows of a batch whose old log-probs were just computed, by its keys: its advantages are next."""
 
     def __init__(self, config: Any):
         self.dual_grpo = DualGRPOSettings.from_config(config.algorithm.get("dual_grpo"))
@@ -67,22 +69,28 @@ class DualGRPOMixin(PPOTrainer):
         placeholder itself; checks.py refuses that.)
         """
         batch = super()._compute_old_log_prob(batch, metrics)
-        if not self.config.actor_rollout_ref.rollout.calculate_log_probs:
-            return batch
-        rows = self._rollout_rows(batch)
+        self._known_rows = None
+        if self.config.actor_rollout_ref.rollout.calculate_log_probs:
+            self._adopt_prefix_log_probs(batch, metrics)
+        return batch
+
+    def _adopt_prefix_log_probs(self, batch: Any, metrics: dict) -> None:
+        rows, old = self._rollout_rows(batch)
+        self._known_rows = (list(batch.keys), rows)
         if not rows.forced.any():
-            return batch
-        fields = ["old_log_probs", "rollout_log_probs", "response_mask", "responses"]
+            return
+        fields = ["rollout_log_probs", "response_mask", "responses"]
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+        data["old_log_probs"] = old
         data["rollout_log_probs"] = adopt_prefix_log_probs(
-            data["rollout_log_probs"], data["old_log_probs"], rows.prefix_lengths, rows.forced
+            data["rollout_log_probs"], old, rows.prefix_lengths, rows.forced
         )
         tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=data.select("rollout_log_probs"))
         metrics.update(calculate_debug_metrics(DataProto(batch=data.to_padded_tensor())))
-        return batch
 
     def _compute_advantage(self, batch: Any, metrics: dict) -> Any:
-        rows = self._rollout_rows(batch)
+        known, self._known_rows = self._known_rows, None
+        rows = known[1] if known is not None and known[0] == list(batch.keys) else self._rollout_rows(batch)[0]
         token = ROLLOUT_ROWS.set(rows)
         try:
             batch = super()._compute_advantage(batch, metrics)
@@ -91,8 +99,10 @@ class DualGRPOMixin(PPOTrainer):
         metrics.update(self._mode_metrics(batch, rows))
         return batch
 
-    def _rollout_rows(self, batch: Any) -> RolloutRows:
-        """Modes of the batch, in the order of ``batch.keys`` (verl pads and reorders rows before this)."""
+    def _rollout_rows(self, batch: Any) -> tuple[RolloutRows, torch.Tensor]:
+        """Modes of the batch, in the order of ``batch.keys`` (verl pads and reorders rows before this), and the old
+        log-probs that were read for them, jagged (B, T).
+        """
         wanted = ["extra_fields", "old_log_probs"]
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=wanted)
         fields = [plain_entry(entry) for entry in data["extra_fields"]]
@@ -116,7 +126,7 @@ class DualGRPOMixin(PPOTrainer):
         prefix_lengths = torch.tensor([0 if e is None else int(e["prefix_len"]) for e in known])
         forced = torch.tensor([e is not None and bool(e["forced"]) for e in known])
         old = data["old_log_probs"].to_padded_tensor(padding=0.0)
-        return RolloutRows(
+        rows = RolloutRows(
             modes=torch.tensor([INVALID_MODE if e is None else int(e["mode"]) for e in known]),
             prefix_lengths=prefix_lengths,
             forced=forced,
@@ -126,6 +136,7 @@ class DualGRPOMixin(PPOTrainer):
             choice_probs=choice_probs(old, prefix_lengths, forced, self.deciding_position),
             step=self.global_steps,
         )
+        return rows, data["old_log_probs"]
 
     def _mode_metrics(self, batch: Any, rows: RolloutRows) -> dict[str, float]:
         # What the estimator saw: with use_kl_in_reward that is the score less the KL penalty, else verl stores it once.
