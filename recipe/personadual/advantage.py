@@ -88,7 +88,11 @@ def dual_grpo_terms(
     # Invalid rows go to a spare last column, whose mean is the group's and whose gap is 0.
     valid = mode >= 0
     cell = group * (n_modes + 1) + np.where(valid, mode, n_modes)
-    counts, sums = _counts(cell, (n_groups, n_modes + 1)), _sums(cell, r, (n_groups, n_modes + 1))
+
+    def per_cell(weights: np.ndarray | None) -> np.ndarray:
+        return np.bincount(cell, weights, minlength=n_groups * (n_modes + 1)).reshape(n_groups, n_modes + 1)
+
+    counts, sums = per_cell(None), per_cell(r)
     group_mean = sums.sum(1, keepdims=True) / counts.sum(1, keepdims=True)
     present = counts[:, :n_modes] > 0
     means = sums[:, :n_modes] / np.maximum(counts[:, :n_modes], 1)
@@ -112,14 +116,6 @@ def dual_grpo_terms(
     mode_means = np.where(present, means, np.nan)
     found = (torch.from_numpy(part) for part in (intra, inter, mode_gap, mode_means, group))
     return AdvantageTerms(*(part.to(rewards.device) for part in found))
-
-
-def _counts(cell: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    return np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
-
-
-def _sums(cell: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    return np.bincount(cell, weights=values, minlength=shape[0] * shape[1]).reshape(shape)
 
 
 def _batch_mean(inter: np.ndarray, telling: np.ndarray, mode: np.ndarray, count: np.ndarray) -> np.ndarray:

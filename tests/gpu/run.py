@@ -28,7 +28,10 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from e2e.harness import read_jsonl
 from tiny_model import build_tiny_tokenizer
+
+from personadual.files import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPES = {
@@ -157,9 +160,7 @@ def memory_share() -> float:
 
 def measured(log: Path) -> list[dict[str, float]]:
     """Metrics of each step, from verl's file logger."""
-    if not log.exists():
-        return []
-    return [line["data"] | {"step": line["step"]} for line in map(json.loads, log.read_text().splitlines())]
+    return [line["data"] | {"step": line["step"]} for line in read_jsonl(log)] if log.exists() else []
 
 
 def run_case(name: str, out: Path, args: argparse.Namespace) -> dict[str, Any]:
@@ -236,9 +237,7 @@ def main() -> None:
             return
         with writing:
             results[name] = result
-            part = kept.with_suffix(".part")
-            part.write_text(json.dumps(results, indent=1))
-            part.replace(kept)
+            write_json(kept, results)
 
     with ThreadPoolExecutor(max(len(chosen), 1) if args.at_once else 1) as pool:
         list(pool.map(do, chosen))
