@@ -90,12 +90,13 @@ class Modes(Sequence[Mode]):
 
         try:
             content = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ValueError(f"modes file {path}: cannot be read as yaml ({error})") from error
+        except (OSError, ValueError, RuntimeError, yaml.YAMLError) as error:
+            # ValueError: bytes or a path that are no text; RuntimeError: ~name of nobody; RecursionError is one too.
+            raise ValueError(f"modes file {path!s:.200}: cannot be read as yaml ({error})") from error
         if isinstance(content, Mapping):
             content = content.get("modes")
         if not isinstance(content, list):
-            raise ValueError(f"modes file {path}: a list of {{name, tag}} is needed, found {type(content).__name__}")
+            raise ValueError(f"modes file {path!s:.200}: a list of {{name, tag}} is needed, found {type(content).__name__}")
         return cls.from_config(content)
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]

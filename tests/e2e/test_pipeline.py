@@ -103,6 +103,9 @@ def train(work: Path, model: Path) -> list[str]:
         f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS}",
         f"actor_rollout_ref.rollout.n={ROLLOUTS}",
         "actor_rollout_ref.rollout.temperature=1.0",
+        # So large that three steps show.
+        "actor_rollout_ref.actor.optim.lr=1e-4",
+        "actor_rollout_ref.actor.optim.lr_warmup_steps=0",
         "data.max_prompt_length=64",
         f"data.max_response_length={RESPONSE_LENGTH}",
         "trainer.save_freq=1",
@@ -123,6 +126,8 @@ def logs(work: Path, sft_model: Path) -> tuple[list[dict], list[dict]]:
         run.wait_until(lambda: tracker.exists() and tracker.read_text() == "2" and len(read_jsonl(first)) == 2, 400)
         os.kill(run.process.pid, signal.SIGKILL)
         assert run.wait(30) == -signal.SIGKILL
+        # What the driver started must not go on to the third step.
+        run.kill_all()
     assert tracker.read_text() == "2"
     with running(train(work, sft_model), work / "rl2.log", {"VERL_FILE_LOGGER_PATH": str(second)}) as run:
         assert run.wait(400) == 0, run.tail()
@@ -144,6 +149,15 @@ def test_killed_run_had_trained_two_steps_and_resume_did_the_third(logs: tuple[l
     first, second = logs
     assert [entry["step"] for entry in first] == [1, 2]
     assert [entry["step"] for entry in second] == [3]
+
+
+def test_training_moves_the_choice_and_the_resumed_run_starts_from_what_was_learnt(logs: tuple) -> None:
+    first, second, third = (entry["data"] for entry in [*logs[0], *logs[1]])
+    # Every prompt is answered right in general mode alone.
+    assert first["dual_grpo/prob_general/mean"] < third["dual_grpo/prob_general/mean"]
+    # Distance from the SFT model before each step's update: none, that of one step, and of two, across the restart.
+    assert abs(first["actor/kl_loss"]) < 1e-6 < second["actor/kl_loss"] < third["actor/kl_loss"]
+    assert third["actor/lr"] == first["actor/lr"] == 1e-4
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])

@@ -54,18 +54,18 @@ def cases(seed: int, count: int, longest: int = 64) -> Iterator[bytes]:
 
 
 def run_random(target: str, count: int, seed: int, findings: Path) -> int:
-    """Number of cases run; stops at the first that fails, after writing it."""
-    check = TARGETS[target]
+    """Number of cases that got past the refusals; stops at the first that fails, after writing it."""
+    check, passed = TARGETS[target], 0
     for number, case in enumerate(cases(seed, count), start=1):
         try:
-            check(case)
+            passed += check(case)
         except BaseException:
             findings.mkdir(parents=True, exist_ok=True)
             path = findings / f"{target}-{hashlib.sha256(case).hexdigest()[:16]}"
             path.write_bytes(case)
             print(f"{target}: case {number} of seed {seed} failed; kept as {path}", file=sys.stderr)
             raise
-    return count
+    return passed
 
 
 def run_atheris(target: str, count: int, seed: int, findings: Path) -> None:
@@ -116,11 +116,13 @@ def main() -> None:
             return
         run_atheris(chosen[0], args.count or COUNTS[chosen[0]], args.seed, args.findings)
         return
-    print("| target | cases | seed | seconds | findings |\n| --- | --- | --- | --- | --- |")
+    print("| target | cases | past the refusals | seed | seconds | findings |" + "\n|" + " --- |" * 6)
     for target in chosen:
         start = time.monotonic()
-        count = run_random(target, args.count or COUNTS[target], args.seed, args.findings)
-        print(f"| {target} | {count:,} | {args.seed} | {time.monotonic() - start:.0f} | 0 |", flush=True)
+        count = args.count or COUNTS[target]
+        passed = run_random(target, count, args.seed, args.findings)
+        seconds = time.monotonic() - start
+        print(f"| {target} | {count:,} | {passed:,} | {args.seed} | {seconds:.0f} | 0 |", flush=True)
 
 
 if __name__ == "__main__":

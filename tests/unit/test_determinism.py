@@ -28,7 +28,7 @@ found["rewards"] = digest(json.dumps(scores).encode())
 
 torch.set_num_threads(int(sys.argv[2]))
 random = torch.Generator().manual_seed(0)
-rows, width = 96, 40
+rows, width = 512, 1024  # so many that torch takes all its threads
 advantages, _ = dual_grpo_advantage(
     rewards=torch.rand(rows, generator=random),
     response_mask=torch.ones(rows, width),

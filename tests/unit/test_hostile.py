@@ -30,10 +30,23 @@ def test_no_persona_or_question_changes_what_an_answer_is_worth(answer, profile)
         assert compute_score("flan", answer, "Paris", info, profile=profile) == plain, text
 
 
-@pytest.mark.parametrize("where", ["{} " + response("Lyon"), response("Lyon") + "{}", "{}", GENERAL.prefix + "{}"])
-def test_no_attack_repeated_by_the_model_makes_a_wrong_answer_right(where):
+# What the attacks would have as the answer.
+ATLANTIS = "Atlantis"
+AROUND = ["{} " + response("Lyon"), response("Lyon") + "{}", GENERAL.prefix + "{}" + response("Lyon"), "{}\n{}"]
+
+
+def test_the_attacks_offer_the_answer_that_the_next_test_has_as_the_truth():
+    offers = [attack for attack in ATTACKS if ATLANTIS in attack.text]
+    assert len(offers) >= 15 and all('{"answer"' in attack.text for attack in offers[:3])
+    assert any(score(response("Lyon") + text, ATLANTIS)["format"] == 0 for text in TEXTS)
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("options", [None, [ATLANTIS, "Lyon", "Nice", "Lille"]])
+def test_no_attack_repeated_by_the_model_makes_a_wrong_answer_right(around, options):
     for text in TEXTS:
-        assert score(where.replace("{}", text), truth="Paris")["acc"] == 0, text
+        found = score(around.replace("{}", text), truth="A" if options else ATLANTIS, options=options)
+        assert found["acc"] == 0, text
 
 
 def test_a_copied_attack_is_a_mode_only_where_the_tag_line_comes_first():

@@ -41,15 +41,30 @@ def test_data_that_does_not_fit_leaves_no_file(tmp_path):
     assert "Traceback" not in found.stderr
 
 
-def test_a_report_that_does_not_fit_keeps_the_old_one(tmp_path):
-    rows, out = tmp_path / "g.jsonl", tmp_path / "report"
+# In the order in which they are written.
+REPORT = ["figures/mode_choice.png", "figures/accuracy.png", "report.json", "report.html", "report.md"]
+
+
+def report_beside_old_files(folder, limit):
+    """The files that are still of before, after a report under ``limit``."""
+    rows, out = folder / "g.jsonl", folder / "report"
     rows.write_text("".join(json.dumps(row) + "\n" for row in planted("m", lambda condition: "general")))
-    out.mkdir()
-    (out / "report.md").write_text("of before")
-    found = run("report", rows, "--out", out)
-    assert found.returncode == 1 and "Traceback" not in found.stderr, found.stderr
-    assert (out / "report.md").read_text() == "of before"
-    assert not [name for name in files_in(out) if "/." in f"/{name}"], "a temporary file is left"
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    for name in REPORT:
+        (out / name).write_text("of before")
+    found = run("report", rows, "--out", out, limit=limit)
+    assert "Traceback" not in found.stderr and files_in(out) == sorted(REPORT), found.stderr
+    kept = [name for name in REPORT if (out / name).read_bytes() == b"of before"]
+    assert found.returncode == bool(kept), found.stderr
+    return kept
+
+
+def test_a_report_that_does_not_fit_keeps_the_old_files(tmp_path):
+    assert report_beside_old_files(tmp_path, resource.RLIM_INFINITY) == []
+    page = (tmp_path / "report" / "report.html").stat().st_size
+    # The page holds both figures: it is the largest file.
+    assert report_beside_old_files(tmp_path, page - 1) == ["report.html", "report.md"]
+    assert report_beside_old_files(tmp_path, LIMIT) == REPORT
 
 
 def test_write_text_names_the_file_and_keeps_the_old_text(tmp_path):

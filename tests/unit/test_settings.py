@@ -70,8 +70,16 @@ def test_an_unknown_key_is_refused_by_name_with_the_nearest_known_one(key, sugge
     assert all(field.name in message for field in fields(DualGRPOSettings))
 
 
-NUMBERS = ["intra_coef", "inter_coef", "prefix_weight"]
-SHARES = ["gap_centering", "prefix_importance", "prefix_taper", "losing_intra_coef", "free_share", "collapse_below"]
+NUMBERS = ["intra_coef", "inter_coef", "prefix_weight", "prefix_anchor"]
+SHARES = [
+    "gap_centering",
+    "prob_floor",
+    "prefix_importance",
+    "prefix_taper",
+    "losing_intra_coef",
+    "free_share",
+    "collapse_below",
+]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +88,10 @@ SHARES = ["gap_centering", "prefix_importance", "prefix_taper", "losing_intra_co
         *((key, value) for key in NUMBERS for value in (-0.1, math.nan, math.inf, "1.0", None, True, [1])),
         *((key, value) for key in SHARES for value in (-0.1, 1.1, math.nan, "0.5", None)),
         *((key, value) for key in ("credit", "prefix_scope", "std_scope") for value in ("", "ALL", None, 1)),
+        *(("gap_centering_steps", value) for value in (-1, 1.5, True, "1", None)),
+        ("prob_floor", 0.5),
+        ("mode_shares", [1, 1]),
+        ("mode_shares", "general"),
         ("normalize_prefix_length", "sometimes"),
         ("normalize_prefix_length", None),
         ("baseline", "yes"),
@@ -98,6 +110,19 @@ def test_an_impossible_value_is_refused_under_its_full_name(key, value):
     # A share is named with its mode: algorithm.dual_grpo.mode_shares.general.
     with pytest.raises(ValueError, match=rf"^algorithm\.dual_grpo\.{key}(\.general)? must "):
         DualGRPOSettings.from_config({key: value})
+
+
+def test_every_setting_has_refusals_here():
+    tested = {*NUMBERS, *SHARES, "gap_centering_steps", "credit", "prefix_scope", "std_scope", "mode_shares"}
+    assert tested | {"normalize_prefix_length", "baseline", "modes"} == {
+        field.name for field in fields(DualGRPOSettings)
+    }
+
+
+@pytest.mark.parametrize("path", ["no.yaml", "~nobody-of-this-name/modes.yaml", "a\0b", "\udfff", "x" * 5000])
+def test_a_modes_file_that_cannot_be_read_is_refused_by_name(path):
+    with pytest.raises(ValueError, match="^modes file "):
+        DualGRPOSettings.from_config({"modes": path})
 
 
 def test_wrong_modes_are_refused_too():
