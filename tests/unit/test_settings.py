@@ -121,7 +121,7 @@ def test_every_setting_has_refusals_here():
 
 @pytest.mark.parametrize("path", ["no.yaml", "~nobody-of-this-name/modes.yaml", "a\0b", "\udfff", "x" * 5000])
 def test_a_modes_file_that_cannot_be_read_is_refused_by_name(path):
-    with pytest.raises(ValueError, match="^modes file "):
+    with pytest.raises(ValueError, match=r"^modes file "):
         DualGRPOSettings.from_config({"modes": path})
 
 
