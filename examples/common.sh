@@ -37,6 +37,11 @@ name_run() {
   NAME="${NAME:-$1}"
   OUT="$(absolute "${OUT:-$CHECKPOINTS/$NAME}")"
   NNODES="${NNODES:-1}"
+  # Logs beside the checkpoints, where `personadual plot` and `export` look. verl's file logger starts its file anew, so
+  # every attempt has one of its own.
+  export TENSORBOARD_DIR="${TENSORBOARD_DIR:-$OUT/tensorboard}"
+  export VERL_FILE_LOGGER_PATH="${VERL_FILE_LOGGER_PATH:-$OUT/metrics/$(date +%s).jsonl}"
+  if [ "${DRY_RUN:-0}" != 1 ]; then mkdir -p "$(dirname "$VERL_FILE_LOGGER_PATH")"; fi
 }
 
 doctor() { python -m personadual.cli doctor --config "$@"; }
@@ -56,6 +61,7 @@ launch_sft() {
     trainer.experiment_name="$(value "$NAME")"
     trainer.default_local_dir="$(value "$OUT")"
     trainer.max_ckpt_to_keep="${KEEP:-2}"
+    hydra.run.dir="$(value "$OUT/hydra")"
   )
   if [ -n "${VAL:-}" ]; then args+=(data.val_files="$(value "$VAL")"); fi
   if [ -n "${LOGGERS:-}" ]; then args+=(trainer.logger="[console,$LOGGERS]"); fi
@@ -93,6 +99,7 @@ launch_dualgrpo() {
     trainer.experiment_name="$(value "$NAME")"
     trainer.default_local_dir="$(value "$OUT")"
     trainer.max_actor_ckpt_to_keep="${KEEP:-3}"
+    hydra.run.dir="$(value "$OUT/hydra")"
   )
   if [ "$TRAINER" = dual_grpo_separate_async ]; then
     # Half of an 8-GPU node trains, the other half generates; verl moves the weights between them by NCCL.

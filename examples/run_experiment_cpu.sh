@@ -189,7 +189,10 @@ test_split() {
 
 # report KIND [arguments]: of the answers in generations/KIND.
 report() {
-  personadual report "$OUT/generations/$1"/*.jsonl --manifest "$OUT/data/manifest.json" --out "$OUT/report_$1" "${@:2}"
+  local manifest=()
+  # Not there where the answers were restored.
+  if [ -f "$OUT/data/manifest.json" ]; then manifest=(--manifest "$OUT/data/manifest.json"); fi
+  personadual report "$OUT/generations/$1"/*.jsonl "${manifest[@]}" --out "$OUT/report_$1" "${@:2}"
 }
 
 bash requirements/install_cpu.sh "$root/.venv"

@@ -26,7 +26,7 @@ TRAINERS = ("dual_grpo_sync", "dual_grpo_colocate_async", "dual_grpo_separate_as
 VARIABLES = {
     *("ARM", "CHECKPOINTS", "DRY_RUN", "GPUS", "KEEP", "LORA", "MASTER_ADDR", "MASTER_PORT", "MODEL", "NAME", "NNODES"),
     *("NODE_RANK", "OUT", "PREFLIGHT", "PROBE", "RAY_ADDRESS", "ROLLOUT_GPUS", "ROLLOUT_NNODES", "TP", "TRAIN"),
-    *("TRAINER", "VAL", "VERL_PLATFORM"),
+    *("TENSORBOARD_DIR", "TRAINER", "VAL", "VERL_FILE_LOGGER_PATH", "VERL_PLATFORM"),
 }
 RECORD = """#!/usr/bin/env bash
 { printf '%s\\0' "${0##*/}" "$@"; printf '\\n\\0'; } >> "$RECORD"
@@ -133,6 +133,14 @@ def test_sft_launchers_compose_the_papers_settings(launch, capsys, script):
     assert config["data"]["custom_cls"]["name"] == "PromptResponseDataset"
     assert config["data"]["enable_thinking_default"] is False
     assert "hf_model" in config["checkpoint"]["save_contents"]
+
+
+@pytest.mark.parametrize("script", [*SFT, *RL])
+def test_a_runs_configuration_and_logs_are_kept_with_it(launch, script, tmp_path):
+    _, _, calls = launch(script, OUT="a run", PREFLIGHT="0", LOGGERS="file", NNODES="1")
+    (override,) = (text for text in overrides_of(calls[0]) if text.startswith("hydra.run.dir="))
+    assert override == f"hydra.run.dir='{tmp_path}/a run/hydra'"
+    assert (tmp_path / "a run" / "metrics").is_dir()
 
 
 @pytest.mark.parametrize("arm", ARMS)
