@@ -7,8 +7,9 @@ The run is DualGRPO by verl's trainer with real vLLM on the tiny model (``scene.
 processes with SIGKILL, interrupts it as a user does, or lets the disk of its checkpoints run full (a tmpfs of that
 size, which takes root on Linux); what is left is then killed as a machine's end would, and the same command is given
 again, with room on the disk. Nothing is lost if the second run ends with exit code 0, has continued from the newest
-whole checkpoint, and every step of the two together has the prompts and the mode balance of an undisturbed run. The
-table goes to ``--out``/faults.md as it grows; finished faults are not repeated.
+whole checkpoint, and every step of the two together has the prompts and the mode balance of an undisturbed run. A fault
+that comes too late, when the run has ended or the checkpoint is whole, is tried again at another moment. The table goes
+to ``--out``/faults.md as it grows; finished faults are not repeated.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ VICTIMS = {
 INTERRUPTS = {"SIGINT once": 1, "SIGINT twice": 2}
 CHECKPOINT = "while a checkpoint is written"
 NO_SPACE = "disk full"
-TIMEOUT, NOTICED = 600, 90  # seconds for a run to end; for one to notice that a part of it is gone
+TRIES = 5
+TIMEOUT, NOTICED = 600, 60  # seconds for a run to end; for one to notice that a part of it is gone
 
 
 def find(name: str) -> psutil.Process | None:
@@ -108,13 +110,22 @@ def moment(run: TrainingRun, out: Path, metrics: Path, step: int, wait: float, a
         time.sleep(wait)
 
 
+class TooLate(Exception):
+    """What was to be hurt was over."""
+
+
 def hurt(run: TrainingRun, victim: str) -> None:
+    if run.process.poll() is not None:
+        raise TooLate
     for _ in range(INTERRUPTS.get(victim, 0)):
         run.process.send_signal(signal.SIGINT)
         time.sleep(0.5)
     if victim in VICTIMS:
         process = find(VICTIMS[victim])
-        assert process is not None, f"no process is called {VICTIMS[victim]}"
+        if process is None:
+            if run.process.poll() is not None:
+                raise TooLate
+            raise AssertionError(f"no process is called {VICTIMS[victim]}")
         process.kill()
 
 
@@ -137,6 +148,8 @@ def one_fault(scene: Scene, folder: Path, name: str, undisturbed: dict[str, Any]
         with running(scene.command(out), folder / "first.log", _log_to(first)) as run:
             if victim != NO_SPACE:
                 moment(run, out, first, step, wait, at_checkpoint)
+                if at_checkpoint and saved_step(out) >= step:
+                    raise TooLate
                 hurt(run, victim)
             try:
                 told["ended by itself"] = run.process.wait(TIMEOUT if victim == NO_SPACE else NOTICED)
@@ -163,6 +176,18 @@ def one_fault(scene: Scene, folder: Path, name: str, undisturbed: dict[str, Any]
         problems.append("prompts or modes differ from the undisturbed run's")
     told["lost"] = "; ".join(problems) or "nothing"
     return told
+
+
+def tried(scene: Scene, folder: Path, name: str, undisturbed: dict[str, Any], rng: random.Random) -> dict[str, Any]:
+    """``one_fault``, again at other moments while it comes too late."""
+    for _ in range(TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            return one_fault(scene, folder, name, undisturbed, rng)
+        except TooLate:
+            print(f"{name}: too late, tried again", flush=True)
+    raise RuntimeError(f"{name}: too late {TRIES} times")
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -206,10 +231,9 @@ def main() -> None:
             folder = out / f"{name}, {args.seed}.{point}".replace(" ", "_").replace(",", "")
             kept = folder / "result.json"
             if not kept.exists():
-                shutil.rmtree(folder, ignore_errors=True)  # of a fault that was not finished
-                folder.mkdir()
-                told = one_fault(scene, folder, name, undisturbed, random.Random(f"{args.seed}/{point}/{name}"))
-                kept.write_text(json.dumps(told))
+                kept.parent.mkdir(exist_ok=True)
+                rng = random.Random(f"{args.seed}/{point}/{name}")
+                kept.write_text(json.dumps(tried(scene, folder, name, undisturbed, rng)))
             results.append(json.loads(kept.read_text()))
             print(f"{name}: lost {results[-1]['lost']}", flush=True)
             (out / "faults.md").write_text(table(results))
