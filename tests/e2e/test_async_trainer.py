@@ -1,8 +1,8 @@
 """DualGRPO in verl's asynchronous trainer, for real: rollouts of the next batch run while this one is learnt.
 
 A third of the rollouts is free, so that groups of forced and free ones are trained on as well. Only ``colocate_async``:
-verl's ``separate_async`` moves weights through NCCL, NIXL or Mooncake, which need a GPU. The contract tests hold what the
-mixin relies on there.
+verl's ``separate_async`` moves weights through NCCL, NIXL or Mooncake, which need a GPU. The contract tests hold what
+the mixin relies on there.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """The estimator as verl calls it: by name, with rewards per token, and with modes only from our trainers."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -125,6 +128,20 @@ def test_the_reward_of_a_row_is_the_sum_over_its_tokens(with_rows):
     last = dual_grpo(token_level_rewards=tokens, response_mask=mask, index=index, config=algorithm())
     even = dual_grpo(token_level_rewards=spread, response_mask=mask, index=index, config=algorithm())
     torch.testing.assert_close(last, even)
+
+
+@pytest.mark.parametrize("settings", [{}, {"credit": "decoupled", "prefix_anchor": 1.0, "prefix_taper": 1.0}])
+def test_no_tensor_of_a_batch_outlives_it(settings):
+    data, rows = batch(), rollout_rows()
+    token = ROLLOUT_ROWS.set(rows)
+    data = compute_advantage(data, adv_estimator="dual_grpo", config=algorithm(**settings))
+    ROLLOUT_ROWS.reset(token)
+    tensors = [*data.batch.values(), rows.modes, rows.prefix_lengths, rows.choice_probs]
+    watched = [weakref.ref(tensor) for tensor in tensors]
+    assert len(watched) >= 7
+    del data, rows, tensors, token
+    gc.collect()
+    assert not [kept for kept in watched if kept() is not None]
 
 
 def test_without_the_trainers_rows_it_raises_and_names_the_trainers():
