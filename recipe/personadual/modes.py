@@ -96,7 +96,9 @@ class Modes(Sequence[Mode]):
         if isinstance(content, Mapping):
             content = content.get("modes")
         if not isinstance(content, list):
-            raise ValueError(f"modes file {path!s:.200}: a list of {{name, tag}} is needed, found {type(content).__name__}")
+            raise ValueError(
+                f"modes file {path!s:.200}: a list of {{name, tag}} is needed, found {type(content).__name__}"
+            )
         return cls.from_config(content)
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]

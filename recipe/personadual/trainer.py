@@ -208,9 +208,15 @@ class DualGRPOMixin(PPOTrainer):
 
 
 def _cached_share(extra_fields: Mapping[str, Any], tag: Mapping[str, Any]) -> float:
-    """Cached tokens (verl/workers/rollout/vllm_rollout/vllm_async_server.py:704) of the prompt's; NaN if not known."""
+    """Cached tokens (verl/workers/rollout/vllm_rollout/vllm_async_server.py:704) of those that the engine was given.
+
+    These are the prompt's and, behind them, a forced prefix's. NaN if either number is not known.
+    """
     cached, prompt = extra_fields.get("num_cached_tokens"), tag.get("prompt_len")
-    return float("nan") if cached is None or not prompt else cached / prompt
+    if cached is None or not prompt:
+        return float("nan")
+    entry = extra_fields.get(schema.ROLLOUT_FIELD) or {}
+    return cached / (prompt + (entry["prefix_len"] if entry.get("forced") else 0))
 
 
 def plain_entry(value: Any) -> Any:
