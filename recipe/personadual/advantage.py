@@ -24,7 +24,6 @@ import torch
 from personadual.options import CREDIT, PREFIX_SCOPE, STD_SCOPE
 from personadual.remedies import importance, saturated, taper
 
-
 _TIE = 1e-9
 """Part of a group's largest mean reward below which a difference between its modes is rounding."""
 

@@ -179,7 +179,7 @@ def _chosen(total: int, max_samples: int, shuffle: bool, seed: int | None) -> np
         return np.arange(max_samples)
     if seed is None:
         raise ValueError(
-            f"data.shuffle=true draws {max_samples} of {total} rows (data.train_max_samples, data.val_max_samples), and "
-            "without data.seed every rank draws others. Set +data.seed=1, or leave one of the two out"
+            f"data.shuffle=true draws {max_samples} of {total} rows (data.train_max_samples, data.val_max_samples), "
+            "and without data.seed every rank draws others. Set +data.seed=1, or leave one of the two out"
         )
     return np.random.default_rng(seed).choice(total, size=max_samples, replace=False)
