@@ -219,7 +219,7 @@ def check_ground_truths(config: Any, key: str, rows: Iterable[Mapping[str, Any]]
         raise ConfigError(f"reward.custom_reward_function.reward_kwargs: {error}") from None
     grader = manager if manager in SINGLE_GRADERS else None
     for row, entry in enumerate(rows):
-        truth = (entry[schema.REWARD_MODEL] or {}).get(schema.GROUND_TRUTH)
+        truth: Any = (entry[schema.REWARD_MODEL] or {}).get(schema.GROUND_TRUTH)
         info = entry.get(schema.EXTRA_INFO) or {}
         try:
             # An empty response is graded up to the comparison with the truth, which is all that could fail.

@@ -237,7 +237,7 @@ def fix_modes(config: Any, modes: Modes) -> None:
     block = config.algorithm.dual_grpo
     if isinstance(block.get("modes"), str):
         block.modes = modes.to_config()
-    kwargs = (config.reward.get("custom_reward_function") or {}).get("reward_kwargs") or {}
+    kwargs: Any = (config.reward.get("custom_reward_function") or {}).get("reward_kwargs") or {}
     if checks.uses_our_reward(config) and isinstance(kwargs.get("modes"), str):
         kwargs.modes = Modes.from_config(kwargs.modes).to_config()
 

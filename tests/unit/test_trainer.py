@@ -1,14 +1,18 @@
 """What the trainer mixin makes of verl's values, without a training."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
+from tiny_model import build_tiny_tokenizer
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
 from verl.utils import tensordict_utils as tu
 
 from personadual import schema
+from personadual.checks import ConfigError
 from personadual.modes import Mode, Modes
 from personadual.rollout_manager import DualAgentLoopManager
 from personadual.settings import DualGRPOSettings
@@ -116,6 +120,30 @@ def test_modes_of_a_foreign_reward_are_left_alone(config):
     config.reward.custom_reward_function.path = "pkg://mine.rewards"
     fix_modes(config, Modes.from_file(path))
     assert config.reward.custom_reward_function.reward_kwargs.modes == str(path)
+
+
+SHARING = [{"name": "a", "tag": "<AB>"}, {"name": "b", "tag": "<AC>"}, {"name": "c", "tag": "<D>"}]
+
+
+@pytest.mark.parametrize("anchor", [1.0, 0.0])
+def test_a_deciding_token_of_two_modes_is_refused_or_warned_of_before_data_is_read(config, monkeypatch, caplog, anchor):
+    _, config = config
+    config.algorithm.dual_grpo.modes = SHARING
+    config.algorithm.dual_grpo.prefix_anchor = anchor
+    trainer = object.__new__(DualGRPOTrainerSync)
+    trainer.config, trainer.tokenizer = config, build_tiny_tokenizer()
+    trainer.dual_grpo = DualGRPOSettings.from_config(config.algorithm.dual_grpo)
+    trainer.train_dataset = trainer.val_dataset = None
+    read = []
+    monkeypatch.setattr("personadual.trainer.PPOTrainer._init_dataloader", lambda self: read.append(1))
+    if anchor:
+        with pytest.raises(ConfigError, match="'a' and 'b' share"):
+            trainer._init_dataloader()
+        assert not read
+        return
+    with caplog.at_level(logging.WARNING, logger="personadual"):
+        trainer._init_dataloader()
+    assert read and "'a' and 'b' share" in caplog.text
 
 
 @pytest.mark.parametrize(("forced", "share"), [(True, 0.75), (False, 1.0)])
