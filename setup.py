@@ -42,7 +42,7 @@ setup(
     },
     # Ranges only: installing beside a working verl must change none of its pins.
     install_requires=[
-        "verl>=0.9.0,<0.10",
+        "verl>=0.9.1,<0.10",
         "torch>=2.4",
         "transformers>=4.51",
         "hydra-core>=1.3",

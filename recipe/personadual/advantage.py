@@ -24,6 +24,9 @@ import torch
 from personadual.options import CREDIT, PREFIX_SCOPE, STD_SCOPE
 from personadual.remedies import importance, saturated, taper
 
+_TIE = 1e-9
+"""Part of a group's largest mean reward below which a difference between its modes is rounding."""
+
 
 class AdvantageTerms(NamedTuple):
     """Per row (B,), float64, already divided by the std where that is on.
@@ -99,6 +102,9 @@ def dual_grpo_terms(
     n_present = present.sum(1, keepdims=True)
     others = (means.sum(1, keepdims=True) - means) / np.maximum(n_present - 1, 1)
     gaps = np.where(present & (n_present > 1), means - others, 0.0)
+    # From three modes on, the sum less one of its parts is rounded, so that a tie would be won or lost by 1e-16.
+    tied = (n_present > 2) & (np.abs(gaps) < _TIE * np.abs(means).max(1, keepdims=True))
+    gaps = np.where(tied, 0.0, gaps)
 
     own_mean = np.concatenate([means, group_mean], axis=1).ravel()[cell]
     intra = r - own_mean

@@ -8,13 +8,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from personadual import schema
+from personadual.modes import deciding_position, modes_sharing_a_token
 from personadual.schedule import session_slot
 from personadual.settings import BLOCK, DualGRPOSettings
 
 logger = logging.getLogger(__name__)
 
 REWARD_PATH = "pkg://personadual.reward_fns"
-REWARD_MANAGERS = ("objective", "personalized", "dual_mode")
+SINGLE_GRADERS = ("objective", "personalized")
+"""Reward managers that grade every source alike, by the grader of the same name."""
+REWARD_MANAGERS = (*SINGLE_GRADERS, "dual_mode")
 MANAGER_CLASS = "personadual.rollout_manager.DualAgentLoopManager"
 
 
@@ -104,21 +108,72 @@ def check_response_length(config: Any, settings: DualGRPOSettings, prefixes: Seq
         )
 
 
+def deciding_token_users(config: Any, settings: DualGRPOSettings) -> list[str]:
+    """The settings in use that train or read the deciding token, as KEY=VALUE below ``algorithm.dual_grpo``."""
+    if config.algorithm.adv_estimator != "dual_grpo":
+        return []
+    used = [f"{name}={getattr(settings, name):g}" for name in _ON_DECIDING_TOKEN if getattr(settings, name)]
+    return (["prefix_scope=deciding"] if settings.prefix_scope == "deciding" else []) + used
+
+
+_ON_DECIDING_TOKEN = ("prefix_anchor", "prob_floor", "prefix_taper", "prefix_importance")
+
+
+def check_deciding_token(
+    config: Any, settings: DualGRPOSettings, prefixes: Sequence[Sequence[int]], tokenizer: Any
+) -> str:
+    """The deciding token tells every two modes apart, where a setting relies on it.
+
+    Args:
+        prefixes: token ids of each mode's prefix, in order. tokenizer: theirs.
+
+    Returns:
+        What to warn of where only metrics rely on it; "" where there is nothing to say.
+
+    Raises:
+        ConfigError: naming modes, tokens and settings.
+    """
+    groups = modes_sharing_a_token(prefixes)
+    if not groups:
+        return ""
+    column, names = deciding_position(prefixes), settings.modes.names
+    shared = "; ".join(
+        f"{' and '.join(repr(names[index]) for index in group)} share "
+        f"{tokenizer.decode([prefixes[group[0]][column]])!r}"
+        for group in groups
+    )
+    problem = f"the modes' prefixes part at token {column + 1}, and there {shared}"
+    remedy = f"Choose tags under {BLOCK}.modes whose first different token differs in every pair of modes"
+    users = deciding_token_users(config, settings)
+    if users:
+        raise ConfigError(f"{problem}, but {', '.join(users)} ({BLOCK}) needs one token per mode. {remedy}")
+    return f"{problem}: the metrics dual_grpo/prob_* and collapsed speak of these modes together. {remedy}"
+
+
 def check_datasets(config: Any, settings: DualGRPOSettings, datasets: Mapping[str, Any]) -> None:
-    """Every data source has a grader, and every row that asks for a mode asks for a configured one.
+    """Data sources have graders, rows that ask for a mode ask for a configured one, and all rows can be graded.
 
     Args:
         datasets: config key or file -> a ``datasets.Dataset``.
 
     Raises:
-        ConfigError: naming the key, the value and how to mend it.
+        ConfigError: naming the key, the row, the value and how to mend it.
     """
     for key, dataset in datasets.items():
         columns = set(dataset.column_names)
-        if "data_source" in columns and uses_our_reward(config):
-            check_sources(config, key, sorted({str(source) for source in dataset.unique("data_source")}))
-        if "extra_info" in columns:
-            check_asked_modes(settings, key, dataset["extra_info"])
+        ours = uses_our_reward(config)
+        if schema.DATA_SOURCE in columns and ours:
+            check_sources(config, key, sorted({str(source) for source in dataset.unique(schema.DATA_SOURCE)}))
+        if schema.EXTRA_INFO in columns:
+            check_asked_modes(settings, key, dataset[schema.EXTRA_INFO])
+        # A data set class of the user's may make of these columns what it does.
+        if {schema.DATA_SOURCE, schema.REWARD_MODEL} <= columns and ours and not _custom_dataset(config):
+            wanted = [name for name in (schema.DATA_SOURCE, schema.REWARD_MODEL, schema.EXTRA_INFO) if name in columns]
+            check_ground_truths(config, key, dataset.select_columns(wanted))
+
+
+def _custom_dataset(config: Any) -> bool:
+    return bool((config.data.get("custom_cls") or {}).get("path"))
 
 
 def uses_our_reward(config: Any) -> bool:
@@ -132,7 +187,7 @@ def check_sources(config: Any, key: str, sources: list[str]) -> None:
     """Every one of a file's data sources has a grader. Raises ConfigError with the override that gives it one."""
     from personadual.reward_fns import check_data_sources
 
-    if config.reward.reward_manager.get("name") in ("objective", "personalized"):
+    if config.reward.reward_manager.get("name") in SINGLE_GRADERS:
         return  # these grade every source alike
     function = config.reward.get("custom_reward_function") or {}
     graders = (function.get("reward_kwargs") or {}).get("graders")
@@ -142,10 +197,42 @@ def check_sources(config: Any, key: str, sources: list[str]) -> None:
         raise ConfigError(f"{key}: {error}") from None
 
 
+def check_ground_truths(config: Any, key: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """The grader can read every row's ground truth, options and accepted answers.
+
+    A row that it can't read fails each of its rollouts; synchronous training would go on without it and not say so.
+
+    Args:
+        rows: with ``data_source``, ``reward_model`` and, if there is one, ``extra_info``; its sources have graders.
+
+    Raises:
+        ConfigError: with the first such row (from 0) and its field.
+    """
+    from personadual.reward_fns import read_settings
+    from personadual.reward_fns.compose import score_row
+
+    manager = config.reward.reward_manager.get("name")
+    function = config.reward.get("custom_reward_function") or {}
+    try:
+        settings = read_settings(**(function.get("reward_kwargs") or {}))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"reward.custom_reward_function.reward_kwargs: {error}") from None
+    grader = manager if manager in SINGLE_GRADERS else None
+    for row, entry in enumerate(rows):
+        truth: Any = (entry[schema.REWARD_MODEL] or {}).get(schema.GROUND_TRUTH)
+        info = entry.get(schema.EXTRA_INFO) or {}
+        try:
+            # An empty response is graded up to the comparison with the truth, which is all that could fail.
+            score_row(str(entry[schema.DATA_SOURCE]), "", truth, info, settings=settings, grader=grader)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"{key}, row {row}: {schema.REWARD_MODEL}.{schema.GROUND_TRUTH} can't be graded, so that every rollout "
+                f"of the row would fail: {error}. Mend or drop the row; `personadual data validate` lists all such rows"
+            ) from None
+
+
 def check_asked_modes(settings: DualGRPOSettings, key: str, extra_infos: Iterable[Mapping[str, Any] | None]) -> None:
     """Every row that asks for a mode asks for a configured one. Raises ConfigError with the first row (from 0)."""
-    from personadual import schema
-
     known = (None, schema.FREE, *settings.modes.names)
     for row, info in enumerate(extra_infos):
         asked = (info or {}).get(schema.ASKED_MODE)

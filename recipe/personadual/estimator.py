@@ -33,7 +33,7 @@ class RolloutRows:
     padding: torch.Tensor
     """bool, a row that verl appended to fill the batch (padding_utils.py); it copies a real row's mode."""
     cached: torch.Tensor
-    """float, share of the prompt's tokens that the engine took from its prefix cache; NaN where it does not say."""
+    """float, share of the prompt's and forced prefix's tokens out of the engine's cache; NaN where it does not say."""
     deciding_position: int
     """Column of the token at which the modes' prefixes first differ."""
     choice_probs: torch.Tensor

@@ -50,13 +50,15 @@ def training_metrics(
 
     Returns per scope, for each mode m: ``share_<m>``, ``reward_<m>``, ``win_<m>`` (share of groups in which m has the
     highest mean reward; ties count for none), ``prob_<m>`` (probability of the deciding token of m's prefix, over
-    the rows forced into m), ``push_<m>`` (mean inter term of m's rows as used: over all rows, how strongly the batch
-    pushes every prompt towards m at once); then ``share_invalid``, ``mode_gap`` (mean over groups of the best mode's
-    mean reward minus the worst's), ``intra_abs`` and ``inter_abs`` (mean absolute terms as used). Over all rows also
-    ``collapsed``: 1 if some mode's ``prob_`` is below ``collapse_below``; ``prompt_cache_hit``: share of the prompts'
-    tokens that the engine's prefix cache served, where the engine says so; ``missing``: share of the rollouts asked for
-    that are not there because a session failed, and ``short_groups``: share of the groups that lack some. A prompt
-    without any rollout is no group: verl's ``rollout_failure`` metrics count those.
+    the rows forced into m), ``push_<m>`` (mean inter term of m's rows: over all rows, how strongly the batch pushes
+    every prompt towards m at once); then ``share_invalid``, ``mode_gap`` (mean over groups of the best mode's
+    mean reward minus the worst's), ``intra_abs`` and ``inter_abs`` (mean absolute terms). All three are of the terms as
+    ``dual_grpo_terms`` gives them: over the std and less ``gap_centering`` where these are on, before the coefficients
+    and everything else that ``dual_grpo_advantage`` does with them. Over all rows also ``collapsed``: 1 if some mode's
+    ``prob_`` is below ``collapse_below``; ``prompt_cache_hit``: share of the prompts' and forced prefixes' tokens that
+    the engine's prefix cache served, where the engine says so; ``missing``: share of the rollouts asked for that are
+    not there because a session failed, and ``short_groups``: share of the groups that lack some. A prompt without any
+    rollout is no group: verl's ``rollout_failure`` metrics count those.
     """
     table = _row_table(rows, terms, rewards, data_sources)
     table = table[~rows.padding.numpy()]

@@ -101,6 +101,10 @@ class Modes(Sequence[Mode]):
             )
         return cls.from_config(content)
 
+    def to_config(self) -> list[dict[str, str]]:
+        """The config block of these modes, which ``from_config`` reads."""
+        return [{"name": mode.name, "tag": mode.tag} for mode in self._modes]
+
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
         return self._modes[index]
 
@@ -183,3 +187,15 @@ def deciding_position(prefixes: Sequence[Sequence[int]]) -> int:
         if len(set(tokens)) > 1:
             return column
     raise ValueError("the modes' prefixes share all their tokens; no token decides between them")
+
+
+def modes_sharing_a_token(prefixes: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Indices of modes with the same token in the deciding column, in groups of two or more; [] if all differ.
+
+    With two modes that column tells them apart; with more it may be that only one differs from all the others there.
+    """
+    column = deciding_position(prefixes)
+    by_token: dict[int, list[int]] = {}
+    for index, prefix in enumerate(prefixes):
+        by_token.setdefault(prefix[column], []).append(index)
+    return [indices for indices in by_token.values() if len(indices) > 1]

@@ -16,6 +16,8 @@ class ForcedPrefixClient:
     The prefix goes to the engine behind the prompt (so that the engine's prefix cache still serves the prompt) and
     comes back at the head of the response; it costs response tokens, never the response's tail. Further calls, of an
     agent loop with several turns, pass through. All other attributes are those of the wrapped client.
+
+    ``generate`` raises RuntimeError where log-probs were asked for and the engine did not give one per token.
     """
 
     def __init__(self, client: Any, prefix_ids: Sequence[int], response_length: int):
@@ -44,8 +46,15 @@ class ForcedPrefixClient:
         if params.get("logprobs"):
             # Placeholder: the trainer puts the actor's own log-probs here, since a teacher-forced token has no rollout
             # probability (trainer.py, _compute_old_log_prob). Rows of a batch must agree in their fields, so the list
-            # is there, and of full length, also where the engine gave none.
-            output.log_probs = [0.0] * len(self._prefix_ids) + list(output.log_probs or [0.0] * len(generated))
+            # is there also where the engine was stopped before its first token.
+            given = list(output.log_probs or [])
+            if len(given) != len(generated):
+                raise RuntimeError(
+                    f"the engine was asked for log-probs and gave {len(given)} for {len(generated)} tokens; the "
+                    "correction between rollout and actor would learn from made-up ones. Set actor_rollout_ref."
+                    "rollout.calculate_log_probs=False, or take an engine that gives them"
+                )
+            output.log_probs = [0.0] * len(self._prefix_ids) + given
         output.token_ids = self._prefix_ids + generated
         return output
 

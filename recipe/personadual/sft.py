@@ -40,7 +40,8 @@ class PromptResponseDataset(Dataset):
         tokenizer: of the model; must have a chat template.
         config: verl's ``data`` block.
         processor: must be None; responses to images are not supported.
-        max_samples: the first that many rows (drawn at random with ``shuffle``); all where it is not positive.
+        max_samples: the first that many rows (with ``shuffle`` drawn at random by ``seed``); all where it is not
+            positive.
 
     Raises:
         ValueError: a setting under which the sequences could not be the rollouts' own, or a row that is no prompt with
@@ -176,4 +177,9 @@ def _chosen(total: int, max_samples: int, shuffle: bool, seed: int | None) -> np
         return np.arange(total)
     if not shuffle:
         return np.arange(max_samples)
+    if seed is None:
+        raise ValueError(
+            f"data.shuffle=true draws {max_samples} of {total} rows (data.train_max_samples, data.val_max_samples), "
+            "and without data.seed every rank draws others. Set +data.seed=1, or leave one of the two out"
+        )
     return np.random.default_rng(seed).choice(total, size=max_samples, replace=False)

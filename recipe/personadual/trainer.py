@@ -5,6 +5,7 @@ No method body of verl is copied; each override prepares, calls verl's own metho
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,9 +26,11 @@ from personadual import checks, schema
 from personadual.advantage import dual_grpo_terms
 from personadual.estimator import ROLLOUT_ROWS, RolloutRows
 from personadual.metrics import training_metrics, validation_metrics
-from personadual.modes import INVALID_MODE, deciding_position, encode_prefixes
+from personadual.modes import INVALID_MODE, Modes, deciding_position, encode_prefixes
 from personadual.prefix import adopt_prefix_log_probs, choice_probs
 from personadual.settings import DualGRPOSettings
+
+logger = logging.getLogger(__name__)
 
 FORCED_SOURCE = "{source}:forced_{mode}"
 
@@ -49,11 +52,15 @@ class DualGRPOMixin(PPOTrainer):
         checks.check_trainer_config(config, self.dual_grpo)
         with open_dict(config):
             config.trainer.v1.trainer_mode = self.base_mode
+            fix_modes(config, self.dual_grpo.modes)
         super().__init__(config)
 
     def _init_dataloader(self) -> None:
         prefixes = encode_prefixes(self.tokenizer, self.dual_grpo.modes)
         checks.check_response_length(self.config, self.dual_grpo, prefixes)
+        warning = checks.check_deciding_token(self.config, self.dual_grpo, prefixes, self.tokenizer)
+        if warning:
+            logger.warning(warning)
         self.deciding_position = deciding_position(prefixes)
         super()._init_dataloader()
         loaded = {"data.train_files": self.train_dataset, "data.val_files": self.val_dataset}
@@ -167,6 +174,7 @@ class DualGRPOMixin(PPOTrainer):
     ) -> dict[str, float]:
         """verl's validation metrics, with forced rows under a data source of their own, and ours beside them."""
         infos = dict(reward_extra_infos_dict)
+        mode_of = self._asked_modes()
         asked = [INVALID_MODE if value is None else int(value) for value in infos.pop(schema.ASKED_MODE, [])]
         items = [INVALID_MODE if value is None else int(value) for value in infos.pop(schema.ITEM, [])]
         if not asked:  # another reward function than ours
@@ -174,15 +182,16 @@ class DualGRPOMixin(PPOTrainer):
                 data_sources, sample_uids, infos, sample_turns, expected_acc_counts=expected_acc_counts
             )
         names = self.dual_grpo.modes.names
+        mode_of |= {str(uid): names[mode] for uid, mode in zip(sample_uids, asked, strict=True) if mode != INVALID_MODE}
         split = [
-            str(source) if mode == INVALID_MODE else FORCED_SOURCE.format(source=source, mode=names[mode])
-            for source, mode in zip(data_sources, asked, strict=True)
+            _split_source(source, mode_of.get(str(uid))) for source, uid in zip(data_sources, sample_uids, strict=True)
         ]
         if expected_acc_counts:
-            # verl counts the samples it waited for per (data source, uid); the counts follow their rows.
-            source_of = {str(uid): source for uid, source in zip(sample_uids, split, strict=True)}
+            # verl counts the samples it waited for per (data source, uid), and one that failed as wrong; the counts
+            # follow their rows, also where no sample of a row came back.
             expected_acc_counts = {
-                (source_of.get(uid, source), uid): count for (source, uid), count in expected_acc_counts.items()
+                (_split_source(source, mode_of.get(uid)), uid): count
+                for (source, uid), count in expected_acc_counts.items()
             }
         metrics = super()._val_metrics_update(
             split, sample_uids, infos, sample_turns, expected_acc_counts=expected_acc_counts
@@ -206,11 +215,43 @@ class DualGRPOMixin(PPOTrainer):
             self.dual_grpo.modes,
         )
 
+    def _asked_modes(self) -> dict[str, str]:
+        """uid -> mode, of this validation's forced rows, also of those of which no sample came back."""
+        known: dict[str, str] = getattr(self.agent_loop_manager, "asked_modes", {})
+        found = dict(known)
+        known.clear()
+        return found
+
+
+def _split_source(source: Any, forced_mode: str | None) -> str:
+    """Data source under which a validation row is reported: that of forced rows names their mode."""
+    return str(source) if forced_mode is None else FORCED_SOURCE.format(source=source, mode=forced_mode)
+
+
+def fix_modes(config: Any, modes: Modes) -> None:
+    """Put the modes in the place of a modes file's path, for estimator and reward, in ``config`` (open for writing).
+
+    verl hands this config on to every worker, now and at each rollout. A file that is edited during a run would else
+    force new tags while the reward still looks for the old ones.
+    """
+    block = config.algorithm.dual_grpo
+    if isinstance(block.get("modes"), str):
+        block.modes = modes.to_config()
+    kwargs: Any = (config.reward.get("custom_reward_function") or {}).get("reward_kwargs") or {}
+    if checks.uses_our_reward(config) and isinstance(kwargs.get("modes"), str):
+        kwargs.modes = Modes.from_config(kwargs.modes).to_config()
+
 
 def _cached_share(extra_fields: Mapping[str, Any], tag: Mapping[str, Any]) -> float:
-    """Cached tokens (verl/workers/rollout/vllm_rollout/vllm_async_server.py:704) of the prompt's; NaN if not known."""
+    """Cached tokens (verl/workers/rollout/vllm_rollout/vllm_async_server.py:704) of those that the engine was given.
+
+    These are the prompt's and, behind them, a forced prefix's. NaN if either number is not known.
+    """
     cached, prompt = extra_fields.get("num_cached_tokens"), tag.get("prompt_len")
-    return float("nan") if cached is None or not prompt else cached / prompt
+    if cached is None or not prompt:
+        return float("nan")
+    entry = extra_fields.get(schema.ROLLOUT_FIELD) or {}
+    return cached / (prompt + (entry["prefix_len"] if entry.get("forced") else 0))
 
 
 def plain_entry(value: Any) -> Any:

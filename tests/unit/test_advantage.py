@@ -183,6 +183,28 @@ def test_an_absent_mode_of_three_is_left_out_of_the_mean_of_the_others():
     assert found.inter.tolist() == [-4, -4, 4, 4]
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e6])
+def test_three_modes_that_are_equal_neither_win_nor_lose(scale):
+    # (0.1 + 0.1 + 0.1) - 0.1 is not 0.1 + 0.1.
+    assert terms([0.1 * scale] * 3, [0, 1, 2], norm_by_std=False).mode_gap.tolist() == [0, 0, 0]
+    # Means of other rewards may differ in the last bit too: (0.1 + 0.2 + 0.3) is not (0.3 + 0.2 + 0.1).
+    mixed = [part * scale for part in (0.1, 0.2, 0.3, 0.3, 0.2, 0.1, 0.2, 0.1, 0.3)]
+    modes = [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert not terms(mixed, modes, norm_by_std=False).mode_gap.any()
+    plain, less = (per_row(mixed, modes, norm_by_std=False, losing_intra_coef=coef) for coef in (1.0, 0.0))
+    assert plain == less and any(less)
+
+
+def test_two_modes_keep_their_gap_to_the_last_bit():
+    rewards, modes = [0.1, 0.2, 0.3, 0.3, 0.2, 0.1], [0, 0, 0, 1, 1, 1]
+    means = np.bincount(modes, weights=rewards) / 3
+    gap = means[0] - (means.sum() - means[0])
+    assert gap != 0
+    # Also where a third mode is in the batch, but not in the group.
+    found = terms([*rewards, 1.0], [*modes, 2], [0] * 6 + [1], norm_by_std=False)
+    assert found.mode_gap[0] == gap
+
+
 def test_a_mode_that_only_another_group_has_does_not_count():
     found = terms([1.0, 3.0, 5.0, 9.0], [0, 0, 0, 1], ["a", "a", "b", "b"], norm_by_std=False)
     assert found.inter.tolist() == [0, 0, -4, 4]

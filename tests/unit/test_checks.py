@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from personadual.checks import (
     ConfigError,
     check_datasets,
+    check_deciding_token,
     check_response_length,
     check_trainer_config,
     uses_our_reward,
@@ -118,6 +119,49 @@ def test_the_longest_prefix_must_leave_room_for_an_answer(changed, length, fits)
         assert message in str(refusal.value)
 
 
+class Words:
+    """A tokenizer of which only the reading of one token is needed."""
+
+    def decode(self, ids):
+        return f"word{ids[0]}"
+
+
+SHARING = [[1, 2, 5], [1, 2, 6], [1, 3]]
+"""Prefixes of three modes, of which two have the same token where they part."""
+DUAL = "algorithm.dual_grpo"
+
+
+def decided(config, prefixes) -> str:
+    return check_deciding_token(config, DualGRPOSettings.from_config(config.algorithm.dual_grpo), prefixes, Words())
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("prefix_scope", "deciding", "prefix_scope=deciding"),
+        ("prefix_anchor", 1.0, "prefix_anchor=1"),
+        ("prob_floor", 0.05, "prob_floor=0.05"),
+        ("prefix_taper", 1.0, "prefix_taper=1"),
+        ("prefix_importance", 0.5, "prefix_importance=0.5"),
+    ],
+)
+def test_a_deciding_token_that_two_modes_share_is_refused_where_training_uses_it(changed, setting, value, said):
+    values = {f"{DUAL}.modes": THREE, f"{DUAL}.{setting}": value}
+    with pytest.raises(ConfigError) as refusal:
+        decided(changed(values), SHARING)
+    for message in ("token 2", "'a' and 'b' share 'word2'", said, f"tags under {DUAL}.modes", "every pair"):
+        assert message in str(refusal.value)
+    # An advantage of verl's own reads none of these settings.
+    assert "share" in decided(changed({**values, "algorithm.adv_estimator": "grpo"}), SHARING)
+    assert decided(changed(values), [[1, 2], [1, 3], [1, 4]]) == ""
+
+
+def test_with_the_papers_settings_it_is_a_matter_of_metrics(changed):
+    warning = decided(changed({f"{DUAL}.modes": THREE}), SHARING)
+    assert "'a' and 'b' share 'word2'" in warning and "prob_*" in warning
+    assert decided(changed(), [[1, 2, 5], [1, 3]]) == ""
+
+
 def rows(sources=("flan", "AlignX"), asked=("free", None)) -> Dataset:
     infos = [{"index": index, "asked_mode": mode} for index, mode in enumerate(asked)]
     return Dataset.from_dict({"data_source": list(sources), "extra_info": infos})
@@ -199,3 +243,69 @@ def test_the_configured_modes_are_the_known_ones(changed):
     datasets_pass(config, rows(asked=("a", "c")))
     with pytest.raises(ConfigError, match=r"row 1: extra_info\.asked_mode is 'general'.*a, b, c"):
         datasets_pass(config, rows(asked=("a", "general")))
+
+
+OPTIONS = ["salt", "gold", "silk", "wool"]
+
+
+def graded(truths, infos=None, sources=None) -> Dataset:
+    infos = infos or [{"options": OPTIONS, "accept": None}] * len(truths)
+    columns = {"data_source": sources or ["flan"] * len(truths), "extra_info": infos}
+    return Dataset.from_dict({**columns, "reward_model": [{"style": "rule", "ground_truth": t} for t in truths]})
+
+
+@pytest.mark.parametrize(
+    ("dataset", "messages"),
+    [
+        (graded(["A", "gold", "E"]), ["row 2", "'E' is none of the 4 options"]),
+        (graded(["A", None]), ["row 1", "must be a text or a number, found None"]),
+        (graded(["A", " "]), ["row 1", "must be a text or a number, found ' '"]),
+        (graded(["A"], [{"options": "salt, gold"}]), ["row 0", "extra_info.options must be a list of texts"]),
+        (graded(["A"], [{"accept": "gold"}]), ["row 0", "extra_info.accept must be a list of texts"]),
+        (graded(["A", "x"], [None, {"options": ["y"]}]), ["row 1", "'x' is none of the 1 options"]),
+    ],
+)
+def test_a_row_whose_every_rollout_would_fail_is_refused_with_file_row_and_field(changed, dataset, messages):
+    with pytest.raises(ConfigError) as refusal:
+        datasets_pass(changed(), dataset)
+    assert str(refusal.value).startswith("data.val_files, row ")
+    for message in (*messages, "reward_model.ground_truth", "personadual data validate"):
+        assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        graded(["A", "wool", "(d)"]),
+        graded(["Lima"], [{"accept": ["Lima, Peru"]}]),
+        graded(["Lima"]).remove_columns("extra_info"),
+        Dataset.from_dict({"data_source": ["flan"], "reward_model": [{"ground_truth": 42}]}),
+    ],
+)
+def test_rows_that_can_be_graded_pass(changed, dataset):
+    datasets_pass(changed(), dataset)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"reward.custom_reward_function.path": "pkg://mine.rewards"},
+        {"data.custom_cls.path": "pkg://mine.data"},
+        # The released rules compare texts and know no options.
+        {"reward.custom_reward_function.reward_kwargs.profile": "authors"},
+    ],
+)
+def test_a_truth_that_is_none_of_the_options_is_not_ours_to_judge(changed, values):
+    datasets_pass(changed(values), graded(["A", "E"]))
+
+
+def test_a_manager_that_grades_every_source_alike_is_asked_by_its_own_grader(changed):
+    values = {"reward.custom_reward_function.path": None, "reward.reward_manager.name": "objective"}
+    with pytest.raises(ConfigError, match=r"row 1.*none of the 4 options"):
+        datasets_pass(changed(values), graded(["A", "E"], sources=["mine", "mine"]))
+
+
+def test_a_keyword_that_the_reward_does_not_know_is_refused(changed):
+    values = {"reward.custom_reward_function.reward_kwargs.weight": 1}
+    with pytest.raises(ConfigError, match=r"reward\.custom_reward_function\.reward_kwargs: .*weight"):
+        datasets_pass(changed(values), graded(["A"]))

@@ -153,7 +153,7 @@ def test_a_group_that_lacks_a_mode_takes_no_part_in_wins_and_gap():
     assert "dual_grpo/s/mode_gap/mean" not in found
 
 
-def test_the_terms_are_logged_as_they_are_used():
+def test_the_terms_are_logged_over_the_std():
     plain, scaled = metrics_of(BATCH[:4]), metrics_of(BATCH[:4], norm_by_std=True)
     # Rewards 1 0 0 0: std 1/2.
     assert scaled["dual_grpo/inter_abs/mean"] == pytest.approx(2 * plain["dual_grpo/inter_abs/mean"], abs=1e-4)

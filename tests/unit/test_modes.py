@@ -13,6 +13,7 @@ from personadual.modes import (
     deciding_position,
     encode_prefix,
     encode_prefixes,
+    modes_sharing_a_token,
     parse_mode,
 )
 
@@ -209,10 +210,28 @@ def test_the_deciding_token_is_the_first_that_differs(prefixes, column):
     assert deciding_position(prefixes) == column
 
 
+@pytest.mark.parametrize(
+    ("prefixes", "shared"),
+    [
+        ([[1, 2, 3], [1, 4, 3]], []),
+        ([[1, 2], [1, 3], [1, 4]], []),
+        ([[1, 2, 7], [1, 2, 8], [1, 3, 7]], [[0, 1]]),
+        ([[5, 1], [6, 1], [5, 2], [6, 2], [7]], [[0, 2], [1, 3]]),
+    ],
+)
+def test_modes_that_the_deciding_token_does_not_tell_apart(prefixes, shared):
+    assert modes_sharing_a_token(prefixes) == shared
+
+
 @pytest.mark.parametrize("prefixes", [[[1, 2], [1, 2, 3]], [[1, 2], [1, 2]]])
 def test_prefixes_between_which_no_token_decides_are_refused(prefixes):
     with pytest.raises(ValueError, match="no token decides"):
         deciding_position(prefixes)
+
+
+@pytest.mark.parametrize("modes", [DEFAULT_MODES, THREE])
+def test_modes_as_a_config_block_are_the_same_modes(modes):
+    assert Modes.from_config(modes.to_config()) == modes
 
 
 def test_modes_of_a_file(tmp_path):

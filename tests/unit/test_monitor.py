@@ -260,9 +260,9 @@ def test_the_curve_over_all_rows_is_drawn_where_there_is_no_other():
 # Signs
 
 
-def signs_of(steps):
+def signs_of(steps, **options):
     log = pd.DataFrame.from_dict(steps, orient="index")
-    return {sign.name: sign for sign in judge(log, curves_of(log))}
+    return {sign.name: sign for sign in judge(log, curves_of(log), **options)}
 
 
 FORMAT_ONLY = ((0.1, 0.1), (0.1, 0.05))
@@ -306,6 +306,35 @@ def test_a_sign_names_the_metric_and_the_value():
     assert collapse.metric == "dual_grpo/quickstart_personal/prob_personalized/mean"
     assert collapse.value == "personalized has 0.03 in personal, its highest" and "kl_loss_coef" in collapse.look_next
     assert "in personal" in signs["reward 0"].value and "none" not in signs["reward 0"].value
+
+
+def with_accuracy(free, forced, **given):
+    accuracies = {f"{source}/acc_free/mean": free for source in ("none", "personal")}
+    accuracies |= {f"{source}/acc_forced_general/mean": forced for source in ("none", "personal")}
+    return metrics(**given) | {f"val-dual/quickstart_{name}": value for name, value in accuracies.items()}
+
+
+def test_a_format_of_another_weight_is_named_or_seen_by_the_accuracy():
+    """Rewards of 0.3 are nothing but form where form is worth 0.3."""
+    form = ((0.3, 0.2), (0.3, 0.3))
+    steps = {s: metrics(reward=form) for s in range(1, 9)}
+    assert not signs_of(steps)["reward 0"].shows
+    named = signs_of(steps, format_weight=0.3)["reward 0"]
+    assert named.shows and "the format alone gives 0.30" in named.value
+    seen = signs_of({s: with_accuracy(0.0, 0.0, reward=form) for s in range(1, 9)})["reward 0"]
+    assert seen.shows and "no answer of any validation was right" in seen.value
+    # One right answer in either kind of row is enough, at any step.
+    assert not signs_of({s: with_accuracy(0.0, float(s == 3), reward=form) for s in range(1, 9)})["reward 0"].shows
+    # Right in validation, and never in training: as before, the rewards say it.
+    assert signs_of({s: with_accuracy(1.0, 1.0, reward=FORMAT_ONLY) for s in range(1, 9)})["reward 0"].shows
+
+
+def test_the_formats_weight_is_an_option_of_the_command(tmp_path, capsys):
+    path = write(tmp_path / "run.jsonl", {s: metrics(reward=((0.3, 0.2), (0.3, 0.3))) for s in range(1, 9)})
+    for options, shows in (([], "no"), (["--format-weight", "0.3"], "YES")):
+        assert plot(path, "--out", tmp_path / "o", *options) == 0
+        line = next(line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("reward 0 "))
+        assert line.split()[2] == shows
 
 
 def test_what_was_not_logged_is_not_judged():

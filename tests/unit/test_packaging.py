@@ -67,7 +67,7 @@ def test_the_licence_comes_along(wheel, metadata):
 def test_the_requirement_of_verl_is_the_one_that_the_plugin_checks(metadata):
     found = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
     (verl,) = (requirement for requirement in found if requirement.name == "verl")
-    assert verl.specifier == SpecifierSet(required_verl()["VERL_VERSION"]) == SpecifierSet(">=0.9.0,<0.10")
+    assert verl.specifier == SpecifierSet(required_verl()["VERL_VERSION"]) == SpecifierSet(">=0.9.1,<0.10")
     assert verl.marker is None
 
 

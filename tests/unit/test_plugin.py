@@ -104,6 +104,6 @@ def test_an_unsupported_verl_is_refused_by_the_plugin_in_one_sentence(tmp_path):
     done = run("import personadual.plugin", cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1] == (
-        "personadual.versions.VersionError: personadual needs verl>=0.9.0,<0.10, found verl 0.8.0; "
-        "run: pip install 'verl>=0.9.0,<0.10'"
+        "personadual.versions.VersionError: personadual needs verl>=0.9.1,<0.10, found verl 0.8.0; "
+        "run: pip install 'verl>=0.9.1,<0.10'"
     )

@@ -101,14 +101,16 @@ def test_log_probs_are_aligned_with_the_response():
     assert output.log_probs[2:] == [-0.5, -1.5, -2.5]
 
 
-@pytest.mark.parametrize(
-    "engine", [Engine(aborted=True), Engine(log_probs=False)], ids=["aborted", "without log-probs"]
-)
-def test_log_probs_have_full_length_even_if_the_engine_gave_none(engine):
+def test_an_aborted_request_has_log_probs_for_its_prefix():
     """Rows of one batch with and without the field could not be put together."""
-    output = generate(ForcedPrefixClient(engine, [7, 8], response_length=5))
-    assert output.token_ids[:2] == [7, 8]
-    assert len(output.log_probs) == len(output.token_ids)
+    output = generate(ForcedPrefixClient(Engine(aborted=True), [7, 8], response_length=5))
+    assert output.token_ids == [7, 8]
+    assert output.log_probs == [0.0, 0.0]
+
+
+def test_generated_tokens_without_log_probs_are_refused():
+    with pytest.raises(RuntimeError, match=r"gave 0 for 3 tokens.*calculate_log_probs=False"):
+        generate(ForcedPrefixClient(Engine(log_probs=False), [7, 8], response_length=5))
 
 
 @pytest.mark.parametrize("params", [{}, {"logprobs": False}, {"logprobs": None}])

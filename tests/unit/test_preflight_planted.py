@@ -115,6 +115,7 @@ SEPARATE = [
     f"{A}.rollout.nnodes=1",
     "trainer.v1.separate_async.parameter_sync_step=1",
 ]
+SHARING_TAGS = "algorithm.dual_grpo.modes=[{name: a, tag: '<AB>'}, {name: b, tag: '<AC>'}, {name: c, tag: '<D>'}]"
 PLANTED_FILE = "data.train_files=planted.parquet"
 STATIC = [f"{A}.actor.use_dynamic_bsz=False", f"{A}.rollout.log_prob_micro_batch_size_per_gpu=4"]
 STATIC += [f"{A}.ref.log_prob_micro_batch_size_per_gpu=4"]
@@ -231,6 +232,17 @@ TABLE = [
         "tag in the template",
         [f"{A}.model.custom_chat_template='{TAG_IN_TEMPLATE}'"],
         ["no mode tag in the generation prompt"],
+    ),
+    Planted(
+        "a deciding token for two modes",
+        [SHARING_TAGS, "algorithm.dual_grpo.prefix_anchor=1"],
+        ["mode tags", "'a' and 'b' share", "prefix_anchor=1", "every pair of modes"],
+    ),
+    Planted(
+        "a metric for two modes",
+        [SHARING_TAGS],
+        ["mode tags", "'a' and 'b' share", "prob_*"],
+        severity="warning",
     ),
     # Data.
     Planted(

@@ -152,6 +152,14 @@ def test_it_takes_the_samples_that_verls_takes(parquet, settings):
     assert [row["input_ids"].tolist() for row in ours] == [theirs[n]["input_ids"].tolist() for n in range(5)]
 
 
+def test_a_subset_that_each_rank_would_draw_for_itself_is_refused(rows, parquet):
+    tokenizer = tokenizer_with()
+    with pytest.raises(ValueError, match=r"data\.shuffle=true draws 2 of .*data\.seed=1"):
+        PromptResponseDataset(parquet, tokenizer, config(shuffle=True), max_samples=2)
+    # Without a subset nothing is drawn here: verl's sampler shuffles.
+    assert len(PromptResponseDataset(parquet, tokenizer, config(shuffle=True), max_samples=len(rows))) == len(rows)
+
+
 @pytest.mark.parametrize("thinking", [True, False])
 def test_ours_is_right_on_qwen3(rows, parquet, qwen3, thinking):
     dataset = PromptResponseDataset(parquet, qwen3, config(enable_thinking_default=thinking))

@@ -18,24 +18,24 @@ def installed(tmp_path, monkeypatch):
     return install
 
 
-@pytest.mark.parametrize("version", ["0.9.0", "0.9.1", "0.9.9", "0.9.2.dev3", "0.9.1+cpu"])
+@pytest.mark.parametrize("version", ["0.9.1", "0.9.9", "0.9.2.dev3", "0.9.1+cpu"])
 def test_any_release_of_the_known_line_is_accepted(installed, version):
     installed(version)
     assert check_verl() == version
 
 
-@pytest.mark.parametrize("version", ["0.7.1", "0.8.0", "0.9.0rc1", "0.10.0", "0.10.0.dev0", "1.0"])
+@pytest.mark.parametrize("version", ["0.7.1", "0.8.0", "0.9.0", "0.9.1rc1", "0.10.0", "0.10.0.dev0", "1.0"])
 def test_any_other_is_refused_in_one_sentence_with_the_command(installed, version):
     installed(version)
     with pytest.raises(VersionError) as refusal:
         check_verl()
-    expected = f"personadual needs verl>=0.9.0,<0.10, found verl {version}; run: pip install 'verl>=0.9.0,<0.10'"
+    expected = f"personadual needs verl>=0.9.1,<0.10, found verl {version}; run: pip install 'verl>=0.9.1,<0.10'"
     assert str(refusal.value) == expected
 
 
 def test_no_verl_is_said_too(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.path", [str(tmp_path)])
-    with pytest.raises(VersionError, match=r"needs verl>=0.9.0,<0.10, found none; run: pip install"):
+    with pytest.raises(VersionError, match=r"needs verl>=0.9.1,<0.10, found none; run: pip install"):
         check_verl()
 
 

@@ -21,6 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--label", type=_label, action="append", default=[], metavar="NAME=RUN", help="a run with the name to show"
     )
     parser.add_argument("--smooth", type=_positive, default=1, metavar="K", help="means of the last K values (1)")
+    parser.add_argument(
+        "--format-weight",
+        type=float,
+        metavar="W",
+        help="reward of an answer's form alone (0.1): what never right gives",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         runs = [read_run(path, label) for path, label in _labelled(args.runs, args.label)]
-        _write(runs, args.out, args.smooth)
+        _write(runs, args.out, args.smooth, args.format_weight)
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -52,22 +58,24 @@ def _labelled(paths: Sequence[Path], labels: Sequence[tuple[str, Path]]) -> list
     return found
 
 
-def _write(runs: Sequence[Run], out: Path, smooth: int) -> None:
+def _write(runs: Sequence[Run], out: Path, smooth: int, format_weight: float | None) -> None:
     """Figures, ``plot.json`` and ``plot.csv``; then the signs, printed."""
     from personadual.files import output_folder, write_json, write_text
     from personadual.monitor.series import curves_of
     from personadual.monitor.signs import judge
+    from personadual.monitor.thresholds import FORMAT_ONLY
 
+    weight = FORMAT_ONLY if format_weight is None else format_weight
     curves = {run.label: curves_of(run.log) for run in runs}
     for run in runs:
         if not curves[run.label]:
             read = ", ".join(map(str, run.files))
             raise ValueError(f"{read}: no metric of DualGRPO or of verl's RL trainer that could be drawn")
-    signs = {run.label: judge(run.log, curves[run.label]) for run in runs}
+    signs = {run.label: judge(run.log, curves[run.label], weight) for run in runs}
     try:
         from personadual.monitor.figures import plot_runs
 
-        figures = plot_runs(runs, output_folder(out), smooth)
+        figures = plot_runs(runs, output_folder(out), smooth, weight)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"{error.name}, which draws the figures, is missing: pip install matplotlib"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def _choice(modes: Sequence[str]) -> list[Panel]:
 
 
 def _reward(modes: Sequence[str]) -> list[Panel]:
-    reward = [Panel(f"reward, forced {m}", TRAIN, series.REWARD, m, mark=FORMAT_ONLY) for m in modes]
+    reward = [Panel(f"reward, forced {m}", TRAIN, series.REWARD, m) for m in modes]
     win = [Panel(f"prompts won by {m}", TRAIN, series.WIN, m) for m in modes]
     return [*reward, *win, Panel("gap between modes", TRAIN, series.GAP)]
 
@@ -60,17 +60,19 @@ FIGURES: dict[str, Callable[[Sequence[str]], list[Panel]]] = {
 }
 
 
-def plot_runs(runs: Sequence[Run], folder: Path, smooth: int = 1) -> list[Path]:
+def plot_runs(runs: Sequence[Run], folder: Path, smooth: int = 1, format_weight: float = FORMAT_ONLY) -> list[Path]:
     """Draw the figures for which there are metrics; their paths.
 
     ``smooth``: lines are means of the last so many logged values, with the values themselves faint behind them.
+    ``format_weight``: what an answer gets for its form alone, a mark in the panels of rewards.
     """
     curves = [curves_of(run.log) for run in runs]
     modes = mode_names(curve for found in curves for curve in found)
     colours = _colours([curve.source for found in curves for curve in found])
     written = []
-    for name, panels in FIGURES.items():
-        filled = [p for p in panels(modes) if any(pick(found, p.where, p.measure, p.mode) for found in curves)]
+    for name, build in FIGURES.items():
+        panels = [replace(p, mark=format_weight) if p.measure == series.REWARD else p for p in build(modes)]
+        filled = [p for p in panels if any(pick(found, p.where, p.measure, p.mode) for found in curves)]
         if filled:
             written.append(_draw(runs, curves, filled, colours, folder / name, smooth))
     return written

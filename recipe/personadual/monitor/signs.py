@@ -54,6 +54,7 @@ class Judged:
 
     log: pd.DataFrame
     curves: Sequence[Curve]
+    format_weight: float = FORMAT_ONLY
 
     def pick(self, where: str, measure: str, mode: str = series.ALL) -> list[Curve]:
         return pick(self.curves, where, measure, mode)
@@ -78,9 +79,12 @@ class Judged:
         return float(self.values(curve).iloc[0])
 
 
-def judge(log: pd.DataFrame, curves: Sequence[Curve]) -> list[Sign]:
-    """Every sign, in the order in which to look: each makes those behind it likely."""
-    run = Judged(log, curves)
+def judge(log: pd.DataFrame, curves: Sequence[Curve], format_weight: float = FORMAT_ONLY) -> list[Sign]:
+    """Every sign, in the order in which to look: each makes those behind it likely.
+
+    ``format_weight``: the reward of an answer's form alone.
+    """
+    run = Judged(log, curves, format_weight)
     return [check(run) for check in CHECKS]
 
 
@@ -122,14 +126,30 @@ def _no_reward(run: Judged) -> Sign:
             best[curve.source] = max(best.get(curve.source, (-1.0, "")), (float(run.values(curve).max()), curve.metric))
     if not best:
         return _unknown(NO_REWARD, "reward_*")
-    without = [source for source, (value, _) in best.items() if value <= FORMAT_ONLY + ROUNDING]
+    never_right = _never_right(run)
+    without = [s for s, (value, _) in best.items() if value <= run.format_weight + ROUNDING or s in never_right]
     if not without:
         source = min(best, key=lambda key: best[key][0])
         return Sign(NO_REWARD, False, best[source][1], f"reaches {number(best[source][0])} in {shown(source)}")
     where = "every source" if len(without) == len(best) else ", ".join(map(shown, without))
     highest = max(best[source][0] for source in without)
-    value = f"no mode above {number(highest)} at any step in {where}; the format alone gives {number(FORMAT_ONLY)}"
+    value = f"no mode above {number(highest)} at any step in {where}; "
+    if highest > run.format_weight + ROUNDING:
+        value += "no answer of any validation was right there"
+    else:
+        value += f"the format alone gives {number(run.format_weight)}"
     return Sign(NO_REWARD, True, best[without[0]][1], value)
+
+
+def _never_right(run: Judged) -> set[str]:
+    """Sources whose validation answers, free and forced, were all wrong at every step; a source not validated is not
+    among them. Rewards alone can't say it where the format's weight was configured and not named here.
+    """
+    accuracies = run.pick(VALIDATION, series.ACC_FREE)
+    for mode in run.modes:
+        accuracies = accuracies + run.pick(VALIDATION, series.ACC_FORCED, mode)
+    right = {curve.source for curve in accuracies if run.values(curve).max() > 0}
+    return {curve.source for curve in accuracies} - right
 
 
 def _no_contrast(run: Judged) -> Sign:

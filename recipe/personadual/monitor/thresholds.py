@@ -14,7 +14,8 @@ UNTAUGHT_PROBABILITY, UNTAUGHT_INVALID = 0.1, 0.9
 INVALID_ABOVE = 0.02
 # Where no sample was free: what the tags leave of the probability. bf16 rounding and sampling tails alone leave 0.03.
 UNTAGGED_ABOVE = 0.1
-# What an answer gets for its form alone. A mode whose mean never exceeds it was never right.
+# What an answer gets for its form alone, unless the reward was configured otherwise (`plot --format-weight`). A mode
+# whose mean never exceeds it was never right.
 FORMAT_ONLY = Settings().format_weight
 ROUNDING = 1e-3
 # One prompt in 45 with one mode right and the other wrong (0.9 apart): fewer teach nothing above the noise.

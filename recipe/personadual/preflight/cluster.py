@@ -40,7 +40,7 @@ def cluster_findings(setup: Setup) -> Iterator[Finding]:
     try:
         nodes = [node for node in ray.nodes() if node["Alive"]]
         yield ok("nodes", f"{len(nodes)} alive")
-        yield from gpu_findings([float(node["Resources"].get("GPU", 0)) for node in nodes], *_wanted(setup))
+        yield from gpu_findings([float(node["Resources"].get("GPU", 0)) for node in nodes], _wanted(setup))
         here = {name: found for name, found in package_versions().items() if name in SAME}
         for node, answer in zip(nodes, ask(nodes), strict=True):
             yield from node_findings(node["NodeManagerAddress"], answer, here)
@@ -60,23 +60,40 @@ def reach(address: str, timeout: float = 10.0) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout).close()
 
 
-def _wanted(setup: Setup) -> tuple[int, int]:
-    """Nodes and GPUs of each, for training and, where rollouts have GPUs of their own, for those."""
-    nodes, gpus = setup.number("trainer.nnodes", 1), setup.number("trainer.n_gpus_per_node", 1)
-    separate = setup.kind == RL and str(setup.get("trainer.v1.trainer_mode", "")).endswith("separate_async")
-    return nodes + (setup.number("actor_rollout_ref.rollout.nnodes") if separate else 0), gpus
+def _wanted(setup: Setup) -> dict[str, tuple[int, int]]:
+    """Nodes and GPUs of each, by the block that sets them: training's, and rollouts' where they have GPUs of their own
+    (verl/trainer/ppo/v1/trainer_separate_async.py, 0.9.1).
+    """
+    blocks = {"trainer": 1}
+    if setup.kind == RL and str(setup.get("trainer.v1.trainer_mode", "")).endswith("separate_async"):
+        blocks["actor_rollout_ref.rollout"] = 0
+    return {
+        block: (setup.number(f"{block}.nnodes", least), setup.number(f"{block}.n_gpus_per_node", least))
+        for block, least in blocks.items()
+    }
 
 
-def gpu_findings(found: list[float], nodes: int, gpus: int) -> Iterator[Finding]:
-    """``found``: GPUs of each alive node. verl places a group of ``gpus`` on each of ``nodes``."""
-    total, groups = sum(found), sum(int(each // gpus) for each in found) if gpus else 0
+def gpu_findings(found: list[float], wanted: Mapping[str, tuple[int, int]]) -> Iterator[Finding]:
+    """``found``: GPUs of each alive node. ``wanted``: block -> nodes and GPUs on each, which verl places as a group."""
     yield judged(
         "GPUs of the cluster",
-        total >= nodes * gpus and groups >= nodes,
-        f"{nodes} × {gpus}, each {gpus} on one node",
-        f"{total:g} ({', '.join(f'{each:g}' for each in found)})",
-        f"trainer.nnodes={max(groups, 1)}, or more nodes",
+        _fit(found, list(wanted.values())),
+        " and ".join(f"{nodes} × {gpus} ({block})" for block, (nodes, gpus) in wanted.items())
+        + ", each group on one node",
+        f"{sum(found):g} ({', '.join(f'{each:g}' for each in found)})",
+        f"smaller {' and '.join(f'{block}.nnodes or n_gpus_per_node' for block in wanted)}, or more nodes",
     )
+
+
+def _fit(found: list[float], wanted: list[tuple[int, int]]) -> bool:
+    """Whether the groups find room: the largest first, each on the fullest node that still has enough."""
+    free = list(found)
+    for gpus in sorted((gpus for nodes, gpus in wanted for _ in range(nodes)), reverse=True):
+        room = [each for each in free if each >= gpus]
+        if not room:
+            return False
+        free[free.index(min(room))] -= gpus
+    return True
 
 
 def ask(nodes: list[dict[str, Any]], timeout: float = TIMEOUT) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ from personadual import checks, schema
 from personadual.data_prep import chat
 from personadual.data_prep.validation.files import Options, Validator
 from personadual.modes import Modes
-from personadual.preflight.data_files import columns_of, each_row, one_per_source, rows_of, sampled
-from personadual.preflight.data_lengths import row_length_findings
+from personadual.preflight.data_files import columns_of, each_row, one_per_source, rows_of
+from personadual.preflight.data_lengths import measured_rows, row_length_findings
 from personadual.preflight.findings import WARNING, Finding, crashed, judged, not_looked_at, ok, refused
 from personadual.preflight.setup import RL, Setup
 from personadual.preflight.workers import reward_kwargs
@@ -150,8 +150,7 @@ def _file_findings(setup: Setup, key: str, path: str) -> Iterator[Finding]:
         if checks.uses_our_reward(setup.config) and not setup.get("data.custom_cls.path"):
             checked.append(lambda: grading_findings(one_per_source(path), _scorer(setup), setup.settings.modes, path))
     if setup.model.tokenizer is not None and getattr(setup.model.tokenizer, "chat_template", None):
-        rows = [{name: row[column]} for row in sampled(path, [column])]
-        checked.append(lambda: row_length_findings(setup, key, path, rows))
+        checked.append(lambda: row_length_findings(setup, key, path, measured_rows(setup, key, path, name, column)))
     for check in checked:
         try:
             yield from check()

@@ -10,7 +10,7 @@ from personadual import schema
 from personadual.data_prep.validation.reading import UnreadableError, open_parquet
 
 SAMPLE = 1000
-"""Rows whose tokens are counted, spread evenly over a file."""
+"""Rows of a sample, spread evenly over a file."""
 
 
 def columns_of(path: str) -> list[str]:

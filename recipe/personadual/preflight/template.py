@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from personadual import checks
 from personadual.data_prep.template_checks import generation_prompt_problems, probe_messages, sft_problems
 from personadual.data_prep.validation.catalogue import CHECKS, ERROR
 from personadual.modes import Modes, deciding_position, encode_prefixes
@@ -28,9 +29,7 @@ def template_findings(setup: Setup) -> Iterator[Finding]:
     except ValueError as error:
         yield refused("mode tags", error)
         return
-    column = deciding_position(prefixes)
-    decided = ", ".join(repr(tokenizer.decode([ids[column]])) for ids in prefixes)
-    yield ok("mode tags", f"they part at token {column + 1}: {decided}")
+    yield tag_finding(setup, prefixes)
     if not getattr(tokenizer, "chat_template", None):
         needed, mend = (
             "an instruct model's chat template",
@@ -46,6 +45,20 @@ def template_findings(setup: Setup) -> Iterator[Finding]:
         own = not setup.get("data.custom_cls.path")
         yield from sft_findings(tokenizer, modes, setup.template_kwargs, own)
         yield from sft_thinking_findings(tokenizer, setup.plain("data") or {})
+
+
+def tag_finding(setup: Setup, prefixes: Sequence[Sequence[int]]) -> Finding:
+    """Where the tags part, and whether that tells each mode from every other, as RL's settings may need."""
+    if setup.kind == RL:
+        try:
+            warning = checks.check_deciding_token(setup.config, setup.settings, prefixes, setup.model.tokenizer)
+        except checks.ConfigError as error:
+            return refused("mode tags", error)
+        if warning:
+            return Finding("mode tags", WARNING, warning)
+    column = deciding_position(prefixes)
+    decided = ", ".join(repr(setup.model.tokenizer.decode([ids[column]])) for ids in prefixes)
+    return ok("mode tags", f"they part at token {column + 1}: {decided}")
 
 
 def tokenizer_findings(tokenizer: Any, vocabulary: int | None) -> Iterator[Finding]:
