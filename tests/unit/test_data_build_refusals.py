@@ -8,7 +8,7 @@ import sys
 
 import published_rows as published
 import pytest
-from build_inputs import config, hashes, rows_of, run, write_inputs
+from build_inputs import RL_NAMES, SFT_NAMES, config, hashes, rows_of, run, write_inputs
 from published_rows import write_lines
 
 from personadual import schema
@@ -129,6 +129,50 @@ def test_files_of_another_build_are_not_left_beside_new_ones(inputs, tmp_path, c
     assert run(*common, "--task", "rl") == 2
     assert "sft_train.parquet" in capsys.readouterr().err
     assert run(*common, "--task", "sft", "--seed", 2) == 0
+
+
+def test_an_earlier_builds_files_go_where_no_row_falls_to_them(tmp_path):
+    out, path = tmp_path / "out", tmp_path / "flan.jsonl"
+    arguments = {"sources": [{"name": "flan", "input": str(path)}], "rl": {}}
+    write_lines(path, published.flan(200))
+    build(config(**arguments), out)
+    (out / "notes.txt").write_text("mine")
+    assert set(RL_NAMES) < {file.name for file in out.iterdir()}
+    write_lines(path, published.flan(4))
+    manifest = build(config(**{**arguments, "seed": 7}), out)
+    assert not set(RL_NAMES) <= set(manifest["files"])
+    assert {file.name for file in out.iterdir()} == {*manifest["files"], "manifest.json", "notes.txt"}
+
+
+def test_a_build_that_was_killed_while_it_moved_its_files_leaves_no_others_behind(inputs, tmp_path):
+    out = tmp_path / "out"
+    arguments = {"sources": [{"name": "flan", "input": str(inputs / "flan.jsonl")}]}
+    build(config(**arguments, sft={}, rl={}), out)
+    (out / "manifest.json").unlink()
+    with pytest.raises(ValueError, match="sft_train.parquet, sft_val.parquet of another build"):
+        build(config(**arguments, rl={}), out)
+    for name in SFT_NAMES:
+        (out / name).unlink()
+    build(config(**arguments, rl={}), out)
+
+
+def test_removing_what_another_build_left_is_enough(inputs, tmp_path):
+    out = tmp_path / "out"
+    arguments = {"sources": [{"name": "flan", "input": str(inputs / "flan.jsonl")}]}
+    build(config(**arguments, sft={}), out)
+    for name in SFT_NAMES:
+        (out / name).unlink()
+    assert "rl_train.parquet" in build(config(**arguments, rl={}), out)["files"]
+
+
+@pytest.mark.parametrize("out", [".", "../here"])
+def test_the_output_may_be_the_folder_that_one_is_in(inputs, tmp_path, monkeypatch, out):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    flags = ("--source", "flan", "--input", inputs / "flan.jsonl", "--task", "rl", "--workers", 1)
+    assert run(*flags, "--out", out) == 0
+    assert (here / "manifest.json").exists() and [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
 GOOD = {"sources": [{"name": "flan", "input": "flan.jsonl"}], "rl": {}}
