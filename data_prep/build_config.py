@@ -30,8 +30,8 @@ class Input:
 
     ``input`` is a file, a folder, or a hub id (null for the source's own); ``split`` and ``config`` are the hub's.
     ``limit`` and ``per_subject`` bound the questions taken, evenly by hash; ``limit`` takes each subject in proportion
-    to its questions. ``weight`` is the source's share where ``sft.items`` or ``rl.items`` takes a part (null: by its
-    number of questions). ``mapping`` says which columns a generic source has, ``settings`` is the block of a source
+    to its questions. ``weight`` is the source's share where ``sft.items`` or ``rl.items`` takes a part (null for all
+    the sources: by their numbers of questions). ``mapping`` says which columns a generic source has, ``settings`` is the block of a source
     that can be set up (its module says how).
     """
 
@@ -128,6 +128,13 @@ class BuildConfig:
     def __post_init__(self) -> None:
         if not self.sources:
             raise ValueError("sources: at least one is needed")
+        unweighted = [entry.name for entry in self.sources if entry.weight is None]
+        if unweighted and len(unweighted) < len(self.sources):
+            weighted = ", ".join(entry.name for entry in self.sources if entry.weight is not None)
+            raise ValueError(
+                f"sources: {weighted} has a weight and {', '.join(unweighted)} has none; weights are compared with one "
+                "another, so give every source one, or none for shares by their numbers of questions"
+            )
         if self.sft is None and self.rl is None:
             raise ValueError("sft, rl: at least one of the two is needed ('sft: {}' takes every default)")
         Modes.from_config(self.modes)

@@ -92,13 +92,13 @@ def _files(
 ) -> NDArray[np.uint8]:
     files = np.zeros(len(taken), dtype=np.uint8)
     place = hashing.unit(hashing.mix(group, f"{config.seed}/task"))
-    weights = {number: entry.weight or 1.0 for number, entry in enumerate(config.sources)}
-    weighted = any(entry.weight is not None for entry in config.sources)
+    # All the sources have a weight or none has.
+    weights = {number: entry.weight for number, entry in enumerate(config.sources) if entry.weight is not None}
 
     def mark(bit: np.uint8, rows: selection.Rows, limit: int | None) -> None:
         if limit is not None:
             salt = f"{config.seed}/items"
-            rows = selection.take(question, source, rows, salt, limit=limit, weights=weights if weighted else None)
+            rows = selection.take(question, source, rows, salt, limit=limit, weights=weights or None)
         files[rows] |= bit
 
     train, val, test = (taken & (split_of == SPLITS.index(name)) for name in (TRAIN, VAL, TEST))

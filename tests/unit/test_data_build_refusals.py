@@ -189,6 +189,10 @@ GOOD = {"sources": [{"name": "flan", "input": "flan.jsonl"}], "rl": {}}
             r"sources\[0\].limit: a whole number is needed, found 'many'",
         ),
         ({**GOOD, "sources": [{"name": "flan", "limit": 0}]}, "sources.flan.limit"),
+        (
+            {**GOOD, "sources": [{"name": "flan", "weight": 2}, {"name": "arc"}, {"name": "mmlu"}]},
+            "flan has a weight and arc, mmlu has none.* give every source one",
+        ),
         ({**GOOD, "sources": []}, "sources: at least one"),
         ({"sources": GOOD["sources"]}, "sft, rl: at least one"),
         ({**GOOD, "seed": True}, "seed: a whole number is needed, found True"),
