@@ -10,12 +10,15 @@ from typing import Any
 import yaml
 
 from personadual.data_prep import sources
+from personadual.data_prep.baseline import file_lacks_baseline
 from personadual.data_prep.build import build, file_names
 from personadual.data_prep.build_config import PRESETS, BuildConfig, preset
 from personadual.data_prep.columns import SPLITS, TEST, TRAIN, VAL
 from personadual.data_prep.config_reading import read, read_yaml
 from personadual.data_prep.engine import ENGINES, LOCAL, default_workers
+from personadual.data_prep.pipeline.finishing import RL_FILES
 from personadual.data_prep.pipeline.summary import table
+from personadual.data_prep.validation.catalogue import CHECKS
 
 EVAL = "eval"
 
@@ -93,6 +96,10 @@ def run(args: argparse.Namespace) -> int:
     print(table(manifest))
     if empty := [name for name in file_names(config) if name not in manifest["files"]]:
         print(f"not written, as no row fell to it: {', '.join(empty)}")
+    test = args.out / RL_FILES[TEST]
+    if test.name in manifest["files"] and file_lacks_baseline(test):
+        check = CHECKS["no-baseline"]
+        print(f"{test.name}: no {check.required}; {check.mend}")
     held = [
         f"{name} ({about['licence']})" for name, about in manifest["sources"].items() if not about["redistributable"]
     ]

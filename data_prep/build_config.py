@@ -54,8 +54,8 @@ class Personas:
     """Personas for the questions that come without one.
 
     ``shares`` of the conditions none, unaligned, aligned and conflicting (sum 1); in the splits of
-    ``every_condition_in`` each question is asked under all conditions with a share. ``limit`` bounds the personas held
-    in memory, taken evenly by hash.
+    ``every_condition_in`` each question is asked under ``every_condition``. ``limit`` bounds the personas held in
+    memory, taken evenly by hash.
     """
 
     source: str | None = "personahub"
@@ -79,6 +79,16 @@ class Personas:
         if self.shares.get(schema.UNALIGNED) and self.source is None:
             raise ValueError("personas.source: unaligned personas have a share, so a source is needed (personahub)")
         _check_positive("personas", limit=self.limit)
+
+    def every_condition(self, served: bool) -> tuple[str, ...]:
+        """What ``every_condition_in`` means: all conditions with a share, and those that a verdict is made of.
+
+        That is none, which every verdict compares with, and, where a model is ``served`` to write it, conflicting
+        unless ``shares`` says 0 of it.
+        """
+        named = {name for name, share in self.shares.items() if share > 0}
+        made = {schema.NONE} | ({schema.CONFLICTING} - set(self.shares) if served else set())
+        return tuple(name for name in ATTACHED if name in named | made)
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ def make_plan(config: BuildConfig, spool: Spool, sources: Sequence[str]) -> Plan
         conditions = np.zeros(len(files), dtype=np.uint8)
     else:
         every = np.isin(split_of, [SPLITS.index(name) for name in personas.every_condition_in])
-        conditions = attach.condition_bits(keys.question, keys.bare, every, personas.shares, config.seed)
+        all_of = personas.every_condition(served=config.served is not None)
+        conditions = attach.condition_bits(keys.question, keys.bare, every, personas.shares, all_of, config.seed)
     sizes = np.bincount(labels[taken]) if taken.any() else np.zeros(1, dtype=int)
     return Plan(split_of, conditions, files, dropped, int((sizes > 0).sum()), int(sizes.max()))
 
