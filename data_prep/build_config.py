@@ -20,6 +20,7 @@ from personadual.modes import Modes
 
 RIGHT, ALL = "right", "all"
 """Modes in which SFT shows an item: the one known to be better (by facts where none is), or each."""
+SFT_MODES = (RIGHT, ALL)
 
 PRESETS = ("paper", "quickstart", "standard")
 
@@ -31,8 +32,8 @@ class Input:
     ``input`` is a file, a folder, or a hub id (null for the source's own); ``split`` and ``config`` are the hub's.
     ``limit`` and ``per_subject`` bound the questions taken, evenly by hash; ``limit`` takes each subject in proportion
     to its questions. ``weight`` is the source's share where ``sft.items`` or ``rl.items`` takes a part (null for all
-    the sources: by their numbers of questions). ``mapping`` says which columns a generic source has, ``settings`` is the block of a source
-    that can be set up (its module says how).
+    the sources: by their numbers of questions). ``mapping`` says which columns a generic source has, ``settings`` is
+    the block of a source that can be set up (its module says how).
     """
 
     name: str
@@ -97,20 +98,21 @@ class Task:
 
     ``share`` of the questions of the train split (SFT and RL share none where their shares sum to at most 1); ``items``
     bounds the training items, ``val_items`` and ``test_items`` those of the others. ``modes`` (SFT) says in which modes
-    an item is shown: the ``right`` one or ``all``.
+    an item is shown: ``all``, as the paper's SFT data and so that SFT leaves the choice to DualGRPO, or the ``right``
+    one.
     """
 
     share: float = 1.0
     items: int | None = None
     val_items: int | None = None
     test_items: int | None = None
-    modes: str = RIGHT
+    modes: str = ALL
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
             raise ValueError(f"sft/rl share: a number above 0, at most 1, is needed, found {self.share!r}")
-        if self.modes not in (RIGHT, ALL):
-            raise ValueError(f"sft.modes: {RIGHT} or {ALL} is needed, found {self.modes!r}")
+        if self.modes not in SFT_MODES:
+            raise ValueError(f"sft.modes: {' or '.join(SFT_MODES)} is needed, found {self.modes!r}")
         _check_positive("sft/rl", items=self.items, val_items=self.val_items, test_items=self.test_items)
 
 

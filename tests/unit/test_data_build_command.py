@@ -32,6 +32,17 @@ def test_one_source_with_personas_on_the_command_line(inputs, tmp_path, capsys):
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["seed"] == 5
 
 
+@pytest.mark.parametrize(
+    ("flags", "modes"), [([], {"general", "personalized"}), (["--sft-modes", "right"], {"general"})]
+)
+def test_one_source_for_sft_in_the_modes_that_are_asked_for(inputs, tmp_path, flags, modes):
+    common = ("--source", "flan", "--input", inputs / "flan.jsonl", "--task", "sft", "--workers", 1)
+    assert run(*common, *flags, "--out", tmp_path / "out") == 0
+    rows = rows_of(tmp_path / "out", "sft_train.parquet")
+    assert {row[MODE] for row in rows} == modes
+    assert len(rows) == len(modes) * len({row[schema.ITEM] for row in rows})
+
+
 def test_files_that_got_no_row_are_named(tmp_path, capsys):
     rows = write_lines(tmp_path / "rows.jsonl", published.flan(2))
     assert run("--source", "flan", "--input", rows, "--task", "rl", "--out", tmp_path / "out", "--workers", 1) == 0

@@ -149,7 +149,7 @@ def test_a_build_that_was_killed_while_it_moved_its_files_leaves_no_others_behin
     arguments = {"sources": [{"name": "flan", "input": str(inputs / "flan.jsonl")}]}
     build(config(**arguments, sft={}, rl={}), out)
     (out / "manifest.json").unlink()
-    with pytest.raises(ValueError, match="sft_train.parquet, sft_val.parquet of another build"):
+    with pytest.raises(ValueError, match=r"sft_train\.parquet, sft_val\.parquet of another build"):
         build(config(**arguments, rl={}), out)
     for name in SFT_NAMES:
         (out / name).unlink()
@@ -224,6 +224,8 @@ def test_configurations_that_cannot_be_built_are_refused_by_name(content, messag
         (["--config", "{here}/nothing.yaml"], "cannot be read as yaml"),
         (["--preset", "paper", "--input", "x.jsonl"], "NAME=FILE with one of ultramedical"),
         (["--preset", "quickstart", "--task", "rl"], "--task goes with --source"),
+        (["--preset", "quickstart", "--sft-modes", "all"], "--sft-modes goes with --source"),
+        (["--source", "flan", "--input", "x", "--task", "rl", "--sft-modes", "all"], "found --task rl"),
         (["--preset", "quickstart", "--workers", "0"], "workers"),
     ],
 )
