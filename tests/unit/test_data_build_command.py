@@ -104,6 +104,25 @@ def test_the_papers_test_questions_are_asked_without_a_persona_and_against_the_f
     assert not file_lacks_baseline(tmp_path / "out" / "test.parquet")
 
 
+def test_open_questions_get_conflicting_personas_with_an_answer_of_their_kind(tmp_path):
+    rows = write_lines(tmp_path / "gsm8k.jsonl", published.gsm8k(30))
+    content = {
+        "sources": [{"name": "gsm8k", "input": str(rows)}],
+        "personas": {"shares": {"conflicting": 1.0}},
+        "splits": {"train": 0, "val": 0, "test": 1},
+        "rl": {},
+    }
+    with ChatServer(served_reply) as server:
+        manifest = build(config(**content, served={"base_url": server.url, "model": "m"}), tmp_path / "out")
+    assert manifest["served_dropped"] == {} and manifest["dropped"] == {}
+    asked = rows_of(tmp_path / "out", "test.parquet")
+    truths = {row[schema.REWARD_MODEL][schema.GROUND_TRUTH] for row in asked}
+    assert len(asked) == 30 and len(truths) == 30
+    for row in asked:
+        claimed = row[schema.EXTRA_INFO][schema.PERSONA].removesuffix(".").split()[-1]
+        assert claimed in truths - {row[schema.REWARD_MODEL][schema.GROUND_TRUTH]}
+
+
 def test_a_test_split_that_can_give_no_verdict_is_told(inputs, tmp_path, capsys):
     flags = ("--source", "flan", "--input", inputs / "flan.jsonl", "--personas", inputs / "persona.jsonl")
     for task, told in (("rl", True), ("eval", False)):
