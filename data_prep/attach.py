@@ -8,7 +8,7 @@ Aligned and conflicting personas are written for the question by a served model 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,15 +59,20 @@ class PersonaPool:
 
 
 def condition_bits(
-    question_keys: Keys, bare: NDArray[np.bool_], every: NDArray[np.bool_], shares: Mapping[str, float], seed: int
+    question_keys: Keys,
+    bare: NDArray[np.bool_],
+    every: NDArray[np.bool_],
+    shares: Mapping[str, float],
+    all_of: Collection[str],
+    seed: int,
 ) -> NDArray[np.uint8]:
-    """Bits of ``ATTACHED`` for each row: one by the shares, all with a share for rows of ``every``.
+    """Bits of ``ATTACHED`` for each row: one by the shares, all of ``all_of`` for rows of ``every``.
 
     0 for rows that are not ``bare``: they keep what they have.
     """
     parts = [shares.get(condition, 0.0) for condition in ATTACHED]
     drawn = np.uint8(1) << hashing.choose(hashing.mix(question_keys, f"{seed}/condition"), parts)
-    all_bits = np.uint8(sum(1 << place for place, share in enumerate(parts) if share > 0))
+    all_bits = np.uint8(sum(1 << place for place, condition in enumerate(ATTACHED) if condition in all_of))
     bits = np.where(every, all_bits, drawn)
     return np.where(bare, bits, 0).astype(np.uint8)
 

@@ -3,11 +3,12 @@
 First pass: every chunk of raw rows becomes records, with a few numbers each (``pipeline.reading``). Between the passes
 the plan is made for all records at once (``pipeline.plan``), and a served model is asked if one is configured. Second
 pass: every chunk of records becomes rows (``pipeline.finishing``). Both passes stream; what stays in memory is about
-230 bytes per record, most of it while near-duplicates are searched.
+230 bytes per record (300 where most share a template), most of it while near-duplicates are searched.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -74,14 +75,17 @@ def build(
         ValueError: an input that is missing or unreadable, an impossible configuration, an ``out`` that can't be
             written to, or with ``strict`` the first malformed row. Nothing is written then.
     """
-    check_replaceable(out, [*file_names(config), REJECTS])
+    out = Path(os.path.abspath(out))  # "." and ".." have no name to put anything beside
+    answers = answers or out.with_name(f"{out.name}-answers.jsonl")
+    own = [*file_names(config), REJECTS]
+    check_replaceable(out, own, [*SFT_FILES.values(), *RL_FILES.values(), REJECTS])
     with staging(out) as folder, started(engine, workers):
         run = _Build(config, folder, engine, workers, strict)
         run.read()
-        run.finish(run.ask(answers or out.with_name(f"{out.name}-answers.jsonl"), progress))
+        run.finish(run.ask(answers, progress))
         manifest = run.manifest()
         files.write_json(folder / MANIFEST, manifest)
-        publish(folder, out, list(manifest["files"]))
+        publish(folder, out, list(manifest["files"]), own)
     return manifest
 
 

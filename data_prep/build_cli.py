@@ -10,14 +10,17 @@ from typing import Any
 import yaml
 
 from personadual.data_prep import sources
+from personadual.data_prep.baseline import file_lacks_baseline
 from personadual.data_prep.build import build, file_names
-from personadual.data_prep.build_config import PRESETS, BuildConfig, preset
+from personadual.data_prep.build_config import ALL, PRESETS, SFT_MODES, BuildConfig, preset
 from personadual.data_prep.columns import SPLITS, TEST, TRAIN, VAL
 from personadual.data_prep.config_reading import read, read_yaml
 from personadual.data_prep.engine import ENGINES, LOCAL, default_workers
+from personadual.data_prep.pipeline.finishing import RL_FILES
 from personadual.data_prep.pipeline.summary import table
+from personadual.data_prep.validation.catalogue import CHECKS
 
-EVAL = "eval"
+SFT, RL, EVAL = "sft", "rl", "eval"
 
 _EPILOG = """\
 one source without a yaml file:
@@ -51,7 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of --config or --preset only the sources with a file or folder of their name in DIR, read from there",
     )
     parser.add_argument("--mapping", type=Path, metavar="FILE.yaml", help="columns of --source generic")
-    parser.add_argument("--task", choices=("sft", "rl", EVAL), help="what --source is built for")
+    parser.add_argument("--task", choices=(SFT, RL, EVAL), help="what --source is built for")
+    parser.add_argument(
+        "--sft-modes",
+        choices=SFT_MODES,
+        help=f"modes in which --task sft shows an item: all, or the one known to be better ({ALL})",
+    )
     parser.add_argument(
         "--personas",
         metavar="FILE",
@@ -93,6 +101,10 @@ def run(args: argparse.Namespace) -> int:
     print(table(manifest))
     if empty := [name for name in file_names(config) if name not in manifest["files"]]:
         print(f"not written, as no row fell to it: {', '.join(empty)}")
+    test = args.out / RL_FILES[TEST]
+    if test.name in manifest["files"] and file_lacks_baseline(test):
+        check = CHECKS["no-baseline"]
+        print(f"{test.name}: no {check.required}; {check.mend}")
     held = [
         f"{name} ({about['licence']})" for name, about in manifest["sources"].items() if not about["redistributable"]
     ]
@@ -111,9 +123,10 @@ def config_of(args: argparse.Namespace) -> BuildConfig:
         ValueError: arguments that do not go together, or as ``config_reading``.
     """
     if args.source is None:
-        for name in ("mapping", "task", "personas"):
+        for name in ("mapping", "task", "sft_modes", "personas"):
             if getattr(args, name) is not None:
-                raise ValueError(f"--{name} goes with --source; in a yaml file it has a key of its own")
+                flag = name.replace("_", "-")
+                raise ValueError(f"--{flag} goes with --source; in a yaml file it has a key of its own")
         content = dict(read_yaml(args.config) if args.config else preset(args.preset))
         content = _with_inputs(content, [*_inputs_in(args.local, content), *args.input])
     else:
@@ -127,13 +140,16 @@ def config_of(args: argparse.Namespace) -> BuildConfig:
 
 def _of_one_source(args: argparse.Namespace) -> dict[str, Any]:
     if args.task is None:
-        raise ValueError(f"--task: sft, rl or {EVAL} is needed with --source")
+        raise ValueError(f"--task: {SFT}, {RL} or {EVAL} is needed with --source")
     if len(args.input) > 1:
         raise ValueError("--input: one file, folder or hub id goes with --source; name several in a yaml file")
     source: dict[str, Any] = {"name": args.source, "input": args.input[0] if args.input else None}
     if args.mapping is not None:
         source["mapping"] = read_yaml(args.mapping)
-    content: dict[str, Any] = {"sources": [source], "rl" if args.task == EVAL else args.task: {}}
+    if args.sft_modes is not None and args.task != SFT:
+        raise ValueError(f"--sft-modes goes with --task {SFT}, found --task {args.task}")
+    task = {"modes": args.sft_modes} if args.sft_modes else {}
+    content: dict[str, Any] = {"sources": [source], RL if args.task == EVAL else args.task: task}
     if args.personas is not None:
         content["personas"] = {"input": args.personas}
     return to_evaluate(content) if args.task == EVAL else content

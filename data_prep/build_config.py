@@ -20,6 +20,7 @@ from personadual.modes import Modes
 
 RIGHT, ALL = "right", "all"
 """Modes in which SFT shows an item: the one known to be better (by facts where none is), or each."""
+SFT_MODES = (RIGHT, ALL)
 
 PRESETS = ("paper", "quickstart", "standard")
 
@@ -30,9 +31,9 @@ class Input:
 
     ``input`` is a file, a folder, or a hub id (null for the source's own); ``split`` and ``config`` are the hub's.
     ``limit`` and ``per_subject`` bound the questions taken, evenly by hash; ``limit`` takes each subject in proportion
-    to its questions. ``weight`` is the source's share where ``sft.items`` or ``rl.items`` takes a part (null: by its
-    number of questions). ``mapping`` says which columns a generic source has, ``settings`` is the block of a source
-    that can be set up (its module says how).
+    to its questions. ``weight`` is the source's share where ``sft.items`` or ``rl.items`` takes a part (null for all
+    the sources: by their numbers of questions). ``mapping`` says which columns a generic source has, ``settings`` is
+    the block of a source that can be set up (its module says how).
     """
 
     name: str
@@ -54,8 +55,8 @@ class Personas:
     """Personas for the questions that come without one.
 
     ``shares`` of the conditions none, unaligned, aligned and conflicting (sum 1); in the splits of
-    ``every_condition_in`` each question is asked under all conditions with a share. ``limit`` bounds the personas held
-    in memory, taken evenly by hash.
+    ``every_condition_in`` each question is asked under ``every_condition``. ``limit`` bounds the personas held in
+    memory, taken evenly by hash.
     """
 
     source: str | None = "personahub"
@@ -80,6 +81,16 @@ class Personas:
             raise ValueError("personas.source: unaligned personas have a share, so a source is needed (personahub)")
         _check_positive("personas", limit=self.limit)
 
+    def every_condition(self, served: bool) -> tuple[str, ...]:
+        """What ``every_condition_in`` means: all conditions with a share, and those that a verdict is made of.
+
+        That is none, which every verdict compares with, and, where a model is ``served`` to write it, conflicting
+        unless ``shares`` says 0 of it.
+        """
+        named = {name for name, share in self.shares.items() if share > 0}
+        made = {schema.NONE} | ({schema.CONFLICTING} - set(self.shares) if served else set())
+        return tuple(name for name in ATTACHED if name in named | made)
+
 
 @dataclass(frozen=True)
 class Task:
@@ -87,20 +98,21 @@ class Task:
 
     ``share`` of the questions of the train split (SFT and RL share none where their shares sum to at most 1); ``items``
     bounds the training items, ``val_items`` and ``test_items`` those of the others. ``modes`` (SFT) says in which modes
-    an item is shown: the ``right`` one or ``all``.
+    an item is shown: ``all``, as the paper's SFT data and so that SFT leaves the choice to DualGRPO, or the ``right``
+    one.
     """
 
     share: float = 1.0
     items: int | None = None
     val_items: int | None = None
     test_items: int | None = None
-    modes: str = RIGHT
+    modes: str = ALL
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
             raise ValueError(f"sft/rl share: a number above 0, at most 1, is needed, found {self.share!r}")
-        if self.modes not in (RIGHT, ALL):
-            raise ValueError(f"sft.modes: {RIGHT} or {ALL} is needed, found {self.modes!r}")
+        if self.modes not in SFT_MODES:
+            raise ValueError(f"sft.modes: {' or '.join(SFT_MODES)} is needed, found {self.modes!r}")
         _check_positive("sft/rl", items=self.items, val_items=self.val_items, test_items=self.test_items)
 
 
@@ -128,6 +140,13 @@ class BuildConfig:
     def __post_init__(self) -> None:
         if not self.sources:
             raise ValueError("sources: at least one is needed")
+        unweighted = [entry.name for entry in self.sources if entry.weight is None]
+        if unweighted and len(unweighted) < len(self.sources):
+            weighted = ", ".join(entry.name for entry in self.sources if entry.weight is not None)
+            raise ValueError(
+                f"sources: {weighted} has a weight and {', '.join(unweighted)} has none; weights are compared with one "
+                "another, so give every source one, or none for shares by their numbers of questions"
+            )
         if self.sft is None and self.rl is None:
             raise ValueError("sft, rl: at least one of the two is needed ('sft: {}' takes every default)")
         Modes.from_config(self.modes)

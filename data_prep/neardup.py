@@ -6,7 +6,7 @@ is equal are compared; a cluster is a connected component of pairs at or above t
 in Python, and the memory beside the signatures is a few numbers per text.
 
 MinHash: Broder (1997), "On the resemblance and containment of documents". Banding: Leskovec, Rajaraman and Ullman,
-"Mining of Massive Datasets", chapter 3.
+"Mining of Massive Datasets", chapter 3. The order within a band: Bawa, Condie and Ganesan (2005), "LSH Forest".
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _WORD = re.compile(r"\w+")
 
 _RECALL = 0.995  # of pairs exactly at the threshold, by which the bands are chosen
 _NEIGHBOURS = 64  # how far apart two texts of one band's bucket may stand and still be compared
+_ORDERED_BY = 12  # places behind the band that order a bucket with more texts than that; an even number
 _PAIRS_AT_ONCE = 1 << 16
 _RENSA_SEED = 1  # the permutations are part of the method, not of a build's seed
 
@@ -128,6 +129,8 @@ def matches(found: Signatures, against: Signatures, settings: NearDuplicates) ->
         order = np.argsort(theirs, kind="stable")
         low = np.searchsorted(theirs[order], hashes, side="left")
         high = np.searchsorted(theirs[order], hashes, side="right")
+        if len(found) and (high - low).max() > _NEIGHBOURS:
+            order, low = _nearest(found, against, hashes, theirs, band)
         for distance in range(_NEIGHBOURS):
             rows = np.flatnonzero(low + distance < high)
             if not len(rows):
@@ -144,6 +147,10 @@ def _join_band(
 ) -> Labels:
     hashes = _row_hashes(found[:, band])[distinct]
     order = np.argsort(hashes, kind="stable")
+    crowded = _crowded(hashes[order])
+    if crowded.any():
+        inside = order[crowded]
+        order[crowded] = inside[np.lexsort((*_behind(found, band, distinct[inside]), hashes[inside]))]
     hashes, members = hashes[order], distinct[order]
     for distance in range(1, min(_NEIGHBOURS, len(members) - 1) + 1):
         same = np.flatnonzero(hashes[distance:] == hashes[:-distance])
@@ -155,6 +162,36 @@ def _join_band(
         similar = _similarities(found, left, found, right) >= settings.threshold
         labels = join(labels, left[similar], right[similar])
     return labels
+
+
+def _nearest(
+    found: Signatures, against: Signatures, hashes: NDArray[np.uint64], theirs: NDArray[np.uint64], band: slice
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The rows of ``against`` in order, and for each of ``found`` where the ``_NEIGHBOURS`` most like it begin."""
+    keys = [np.concatenate(pair) for pair in zip(_behind(found, band), _behind(against, band), strict=True)]
+    joined = np.lexsort((*keys, np.concatenate([hashes, theirs])))
+    is_theirs = joined >= len(found)
+    before = np.cumsum(is_theirs)[~is_theirs]
+    place = np.empty(len(found), dtype=np.intp)
+    place[joined[~is_theirs]] = before
+    order = joined[is_theirs] - len(found)
+    low = np.searchsorted(theirs[order], hashes, side="left")
+    high = np.searchsorted(theirs[order], hashes, side="right")
+    return order, np.maximum(low, np.minimum(place - _NEIGHBOURS // 2, high - _NEIGHBOURS))
+
+
+def _crowded(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Of sorted hashes, those that stand in a run too long to compare all of it."""
+    starts = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))
+    lengths = np.diff(np.append(starts, len(hashes)))
+    return np.repeat(lengths > _NEIGHBOURS + 1, lengths)
+
+
+def _behind(rows: Signatures, band: slice, among: slice | NDArray[np.intp] = slice(None)) -> list[NDArray[np.uint64]]:
+    """The places behind the band, two in a number, the last first: keys for ``np.lexsort``."""
+    places = (band.stop + np.arange(_ORDERED_BY)) % rows.shape[1]
+    pairs = zip(places[::2], places[1::2], strict=True)
+    return [rows[among, one].astype(np.uint64) << np.uint64(32) | rows[among, other] for one, other in pairs][::-1]
 
 
 def _similarities(

@@ -5,6 +5,7 @@ records    records as bytes, in chunks
 rejects    rejected rows, counted and written down
 spool      what the first pass leaves on disk for the second
 plan       what becomes of each record: split, conditions, files
+answers    answers of open questions, for personas that assert a wrong one
 asking     what a served model is asked for between the passes
 finishing  second pass: records to rows of verl's files
 parquet    rows to parquet files, in row groups of a fixed size

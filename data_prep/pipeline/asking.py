@@ -8,11 +8,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from personadual import schema
-from personadual.data_prep.attach import SERVED, PersonaPool, attach, conditions_of, right_mode
+from personadual.data_prep.attach import ATTACHED, SERVED, PersonaPool, attach, conditions_of, right_mode
 from personadual.data_prep.build_config import ALL, BuildConfig
 from personadual.data_prep.columns import SPLITS
 from personadual.data_prep.items import FACT, PREFERENCE
+from personadual.data_prep.pipeline.answers import AnswerPools
 from personadual.data_prep.pipeline.finishing import BodyKey, ServedTexts, default_mode
 from personadual.data_prep.pipeline.plan import SFT, Plan
 from personadual.data_prep.pipeline.records import unpack
@@ -64,13 +67,19 @@ class Asking:
             return ServedTexts(personas, self._bodies(personas, service, judge), traced=True)
 
     def _persona_jobs(self) -> Iterator[PersonaJob]:
+        answers = AnswerPools(record for record, _, _ in self._records()) if self._misleads() else AnswerPools()
         for record, place, _ in self._records():
             for condition in conditions_of(int(self.plan.conditions[place])):
                 if condition in SERVED:
                     try:
-                        yield persona_job(record, condition, self.config.seed)
+                        yield persona_job(record, condition, self.config.seed, answers.of(record))
                     except Rejected as error:
                         self.counts[error.reason] += 1
+
+    def _misleads(self) -> bool:
+        """Whether any question is to be asked under a conflicting persona."""
+        bit = np.uint8(1 << ATTACHED.index(schema.CONFLICTING))
+        return bool((self.plan.conditions[self.plan.files > 0] & bit).any())
 
     def _bodies(
         self, personas: dict[tuple[str, str], str], service: Service, judge: Service | None

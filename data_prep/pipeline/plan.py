@@ -77,7 +77,8 @@ def make_plan(config: BuildConfig, spool: Spool, sources: Sequence[str]) -> Plan
         conditions = np.zeros(len(files), dtype=np.uint8)
     else:
         every = np.isin(split_of, [SPLITS.index(name) for name in personas.every_condition_in])
-        conditions = attach.condition_bits(keys.question, keys.bare, every, personas.shares, config.seed)
+        all_of = personas.every_condition(served=config.served is not None)
+        conditions = attach.condition_bits(keys.question, keys.bare, every, personas.shares, all_of, config.seed)
     sizes = np.bincount(labels[taken]) if taken.any() else np.zeros(1, dtype=int)
     return Plan(split_of, conditions, files, dropped, int((sizes > 0).sum()), int(sizes.max()))
 
@@ -92,13 +93,13 @@ def _files(
 ) -> NDArray[np.uint8]:
     files = np.zeros(len(taken), dtype=np.uint8)
     place = hashing.unit(hashing.mix(group, f"{config.seed}/task"))
-    weights = {number: entry.weight or 1.0 for number, entry in enumerate(config.sources)}
-    weighted = any(entry.weight is not None for entry in config.sources)
+    # All the sources have a weight or none has.
+    weights = {number: entry.weight for number, entry in enumerate(config.sources) if entry.weight is not None}
 
     def mark(bit: np.uint8, rows: selection.Rows, limit: int | None) -> None:
         if limit is not None:
             salt = f"{config.seed}/items"
-            rows = selection.take(question, source, rows, salt, limit=limit, weights=weights if weighted else None)
+            rows = selection.take(question, source, rows, salt, limit=limit, weights=weights or None)
         files[rows] |= bit
 
     train, val, test = (taken & (split_of == SPLITS.index(name)) for name in (TRAIN, VAL, TEST))

@@ -33,17 +33,20 @@ def staging(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def check_replaceable(out: Path, names: Collection[str]) -> None:
-    """Refuses an ``out`` whose manifest speaks of files that this build would leave behind as another build's.
+def check_replaceable(out: Path, names: Collection[str], known: Collection[str]) -> None:
+    """Refuses an ``out`` with files that this build, which may write ``names``, would leave behind as another build's.
+
+    Whose files they are says the manifest. Without one, as after a build that was killed while it moved its files,
+    ``known`` are the names that any build writes.
 
     Raises:
         ValueError: with the files.
     """
     try:
-        listed = json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"]
+        listed = {str(name) for name in json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"]}
     except (OSError, ValueError, KeyError, TypeError):
-        return
-    left = sorted(set(listed) - set(names))
+        listed = set(known)
+    left = sorted(name for name in listed - set(names) if os.path.lexists(out / name))
     if left:
         raise ValueError(
             f"output folder {out}: {', '.join(left)} of another build would stay beside the new files without a "
@@ -51,10 +54,11 @@ def check_replaceable(out: Path, names: Collection[str]) -> None:
         )
 
 
-def publish(folder: Path, out: Path, names: Collection[str]) -> None:
+def publish(folder: Path, out: Path, names: Collection[str], own: Collection[str]) -> None:
     """Move the files ``names`` and the manifest from ``folder`` to ``out``: all on disk first, the manifest last.
 
-    The old manifest goes first, so that a folder that has one is always a whole build.
+    The old manifest goes first, so that a folder that has one is always a whole build. Then go those of ``own``, the
+    files that the build might have written, that it did not: an earlier build's, of another seed or other rows.
     """
     for name in (*names, MANIFEST):
         with (folder / name).open("rb") as written:
@@ -63,6 +67,8 @@ def publish(folder: Path, out: Path, names: Collection[str]) -> None:
     out.mkdir(exist_ok=True)
     (out / MANIFEST).unlink(missing_ok=True)
     _sync(out)
+    for name in set(own) - set(names):
+        (out / name).unlink(missing_ok=True)
     for name in (*names, MANIFEST):
         os.replace(folder / name, out / name)
     _sync(out)

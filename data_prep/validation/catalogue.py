@@ -146,6 +146,12 @@ CHECKS: dict[str, Check] = {
     "condition-balance": Check(
         WARNING, "condition", "no condition more than 10 times as often as another", "change the shares of the build"
     ),
+    "no-baseline": Check(
+        WARNING,
+        "extra_info.condition",
+        "test questions asked both without a persona and with an unaligned or conflicting one",
+        "set personas.every_condition_in: [test] in the build; without them an evaluation gives no verdict",
+    ),
     "one-right-mode": Check(
         WARNING,
         "extra_info.right_mode",

@@ -16,7 +16,7 @@ from personadual.data_prep.template_checks import template_problems
 from personadual.data_prep.validation.balance import Balance
 from personadual.data_prep.validation.columns import RL, kind_of, schema_differences, usable_columns
 from personadual.data_prep.validation.findings import Findings, Problem
-from personadual.data_prep.validation.ledger import Ledger, leaks
+from personadual.data_prep.validation.ledger import Ledger, leaks, no_baseline
 from personadual.data_prep.validation.lengths import Lengths
 from personadual.data_prep.validation.markers import Markers
 from personadual.data_prep.validation.reading import Row, UnreadableError, batches, open_parquet
@@ -97,6 +97,8 @@ class Validator:
     def report(self) -> Report:
         for file, row, problem in leaks(self._ledgers):
             self.findings.add(file, problem, row)
+        for file, problem in no_baseline(self._ledgers):
+            self.findings.add(file, problem)
         return Report(self._files, self.findings)
 
     def _measure(self) -> Lengths | None:

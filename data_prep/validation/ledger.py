@@ -6,6 +6,7 @@ Texts are kept as 64-bit hashes; two texts that fall on one are not to be expect
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personadual import schema
+from personadual.data_prep.baseline import lacks_baseline
+from personadual.data_prep.columns import TEST
 from personadual.data_prep.hashing import key
+from personadual.data_prep.validation.balance import counted
 from personadual.data_prep.validation.columns import RL
 from personadual.data_prep.validation.findings import Problem
 from personadual.data_prep.validation.lengths import prompt_of
@@ -30,7 +34,10 @@ def _keys() -> array[int]:
 
 @dataclass
 class Ledger:
-    """Keys of the rows of one file. ``splits`` are places in ``split_names``, -1 for a row that names none."""
+    """Keys of the rows of one file.
+
+    ``splits`` are places in ``split_names``, ``conditions`` in ``schema.CONDITIONS``; -1 for a row that names none.
+    """
 
     file: str
     kind: str
@@ -43,6 +50,7 @@ class Ledger:
     items: array[int] = field(default_factory=lambda: array("q"))
     indices: array[int] = field(default_factory=lambda: array("q"))
     splits: array[int] = field(default_factory=lambda: array("b"))
+    conditions: array[int] = field(default_factory=lambda: array("b"))
 
     def add(self, row: Mapping[str, Any] | None, variant: str | None) -> None:
         """``variant`` is what may differ between rows of one prompt: the mode asked for or shown."""
@@ -64,6 +72,8 @@ class Ledger:
         self.items.append(_number(item))
         self.indices.append(_number(index))
         self.splits.append(self._split(split))
+        condition = info.get(schema.CONDITION)
+        self.conditions.append(schema.CONDITIONS.index(condition) if condition in schema.CONDITIONS else -1)
 
     def _split(self, name: str | None) -> int:
         if name is None:
@@ -122,6 +132,23 @@ def leaks(ledgers: Sequence[Ledger]) -> Iterator[tuple[str, int, Problem]]:
             if splits[one] < 0 or splits[two] < 0:
                 (first_file, first_row), (file, row) = where(one), where(two)
                 yield file, row, Problem("question-in-two-files", f"the question of {first_file}, row {first_row}")
+
+
+def no_baseline(ledgers: Sequence[Ledger]) -> Iterator[tuple[str, Problem]]:
+    """(file, problem) where the test split, taken over all the files, can give no verdict; the first of its files."""
+    tests = [
+        (ledger, _array(ledger.splits) == ledger.split_names.index(TEST))
+        for ledger in ledgers
+        if ledger.kind == RL and TEST in ledger.split_names
+    ]
+    tests = [(ledger, rows) for ledger, rows in tests if rows.any()]
+    if not tests:
+        return
+    questions = np.concatenate([_array(ledger.questions)[rows] for ledger, rows in tests])
+    conditions = np.concatenate([_array(ledger.conditions)[rows] for ledger, rows in tests])
+    if lacks_baseline(questions, conditions):
+        counts = Counter(schema.CONDITIONS[place] for place in conditions if place >= 0)
+        yield tests[0][0].file, Problem("no-baseline", f"no such question; rows: {counted(counts)}")
 
 
 def _number(value: int | None) -> int:

@@ -8,7 +8,8 @@ import pytest
 
 from personadual import schema
 from personadual.data_prep import attach, hashing
-from personadual.data_prep.attach import PersonaPool, conditions_of
+from personadual.data_prep.attach import ATTACHED, PersonaPool, conditions_of
+from personadual.data_prep.build_config import Personas
 from personadual.data_prep.columns import SPLITS
 from personadual.data_prep.items import FACT, PREFERENCE
 from personadual.data_prep.record import Record, Rejected
@@ -35,27 +36,41 @@ def test_conditions_come_by_their_shares_and_stay_when_rows_are_added():
     keys = hashing.keys(f"q{n}" for n in range(8000))
     bare, never = np.ones(8000, dtype=bool), np.zeros(8000, dtype=bool)
     shares = {schema.NONE: 0.5, schema.UNALIGNED: 0.25, schema.CONFLICTING: 0.25}
-    bits = attach.condition_bits(keys, bare, never, shares, seed=1)
+    bits = attach.condition_bits(keys, bare, never, shares, (), seed=1)
     counts = Counter(condition for row in bits for condition in conditions_of(int(row)))
     assert set(counts) == set(shares)
     assert all(abs(counts[name] / 8000 - share) < 0.02 for name, share in shares.items())
-    fewer = attach.condition_bits(keys[::2], bare[::2], never[::2], shares, seed=1)
+    fewer = attach.condition_bits(keys[::2], bare[::2], never[::2], shares, (), seed=1)
     assert (fewer == bits[::2]).all()
-    assert (attach.condition_bits(keys, bare, never, shares, seed=2) != bits).any()
+    assert (attach.condition_bits(keys, bare, never, shares, (), seed=2) != bits).any()
 
 
-def test_every_condition_with_a_share_where_that_is_asked_for_and_none_for_questions_with_an_asker():
+def test_every_condition_where_that_is_asked_for_and_none_for_questions_with_an_asker():
     keys = hashing.keys("abc")
     bits = attach.condition_bits(
         keys,
         bare=np.array([True, True, False]),
         every=np.array([True, False, True]),
         shares={schema.UNALIGNED: 0.5, schema.ALIGNED: 0.5},
+        all_of={schema.ALIGNED, schema.NONE, schema.UNALIGNED},
         seed=1,
     )
-    assert conditions_of(int(bits[0])) == [schema.UNALIGNED, schema.ALIGNED]
+    assert conditions_of(int(bits[0])) == [schema.NONE, schema.UNALIGNED, schema.ALIGNED]
     assert len(conditions_of(int(bits[1]))) == 1
     assert conditions_of(int(bits[2])) == [None]
+
+
+@pytest.mark.parametrize(
+    ("shares", "served", "every"),
+    [
+        ({schema.UNALIGNED: 1.0}, False, (schema.NONE, schema.UNALIGNED)),
+        ({schema.NONE: 0.0, schema.UNALIGNED: 1.0}, False, (schema.NONE, schema.UNALIGNED)),
+        ({schema.UNALIGNED: 0.5, schema.ALIGNED: 0.5}, True, ATTACHED),
+        ({schema.ALIGNED: 1.0, schema.CONFLICTING: 0.0}, True, (schema.NONE, schema.ALIGNED)),
+    ],
+)
+def test_every_condition_holds_what_a_verdict_compares(shares, served, every):
+    assert Personas(shares=shares).every_condition(served) == every
 
 
 def test_an_unaligned_persona_never_names_the_answer():

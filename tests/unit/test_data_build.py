@@ -258,8 +258,11 @@ def test_a_split_may_ask_every_condition(inputs, mix, tmp_path):
     assert conditions and all(found == {schema.NONE, schema.UNALIGNED} for found in conditions.values())
 
 
-def test_sft_shows_the_right_mode_by_default(inputs, tmp_path):
+def test_sft_shows_an_item_in_every_mode_unless_the_right_one_alone_is_asked_for(inputs, tmp_path):
     sources = [{"name": name, "input": str(inputs / f"{name}.jsonl")} for name in ("flan", "alignx")]
-    build(config(sources=sources, sft={}), tmp_path / "out")
-    rows = rows_of(tmp_path / "out", "sft_train.parquet")
-    assert {(row[schema.CONDITION], row[MODE]) for row in rows} == {("none", "general"), ("personal", "personalized")}
+    right = {("none", "general"), ("personal", "personalized")}
+    every = right | {("none", "personalized"), ("personal", "general")}
+    for name, sft, shown in (("every", {}, every), ("right", {"modes": "right"}, right)):
+        build(config(sources=sources, sft=sft), tmp_path / name)
+        rows = rows_of(tmp_path / name, "sft_train.parquet")
+        assert {(row[schema.CONDITION], row[MODE]) for row in rows} == shown

@@ -10,6 +10,8 @@ from chat_server import ChatServer, Reply
 from published_rows import write_lines
 
 from personadual import schema
+from personadual.data_prep.attach import ATTACHED
+from personadual.data_prep.baseline import file_lacks_baseline
 from personadual.data_prep.build import build
 from personadual.data_prep.build_config import PRESETS, BuildConfig, preset
 from personadual.data_prep.columns import MODE
@@ -28,6 +30,17 @@ def test_one_source_with_personas_on_the_command_line(inputs, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "unaligned" in printed and "translation task" in printed and "look at the licence" in printed
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["seed"] == 5
+
+
+@pytest.mark.parametrize(
+    ("flags", "modes"), [([], {"general", "personalized"}), (["--sft-modes", "right"], {"general"})]
+)
+def test_one_source_for_sft_in_the_modes_that_are_asked_for(inputs, tmp_path, flags, modes):
+    common = ("--source", "flan", "--input", inputs / "flan.jsonl", "--task", "sft", "--workers", 1)
+    assert run(*common, *flags, "--out", tmp_path / "out") == 0
+    rows = rows_of(tmp_path / "out", "sft_train.parquet")
+    assert {row[MODE] for row in rows} == modes
+    assert len(rows) == len(modes) * len({row[schema.ITEM] for row in rows})
 
 
 def test_files_that_got_no_row_are_named(tmp_path, capsys):
@@ -71,13 +84,52 @@ def test_a_csv_of_ones_own(tmp_path):
 def served_reply(prompt, attempt):
     """A model that writes personas around the answer, and traces that reach the truth where they are shown it."""
     if "self-description" in prompt:
-        answer = prompt.split("these exact words in it: ")[1].splitlines()[0] if "exact words in it:" in prompt else ""
-        answer = answer or prompt.split("exact words in it: ")[-1].splitlines()[0]
+        answer = prompt.split("words in it: ")[1].splitlines()[0]
         return Reply(f"I am a careful clerk in a large office, and from my work I know well that it is {answer}.")
     letter = prompt.split("The correct answer is: ")[1][0] if "The correct answer is: " in prompt else "A"
     return Reply(
         f'<reasoning>\nOne thing leads to another.\n</reasoning>\n<answer>\n{{"answer": "{letter}"}}\n</answer>'
     )
+
+
+def test_the_papers_test_questions_are_asked_without_a_persona_and_against_the_facts_as_well(inputs, tmp_path):
+    content = dict(preset("paper"))
+    content["sources"] = [{"name": "ultramedical", "input": str(inputs / "ultramedical.jsonl")}]
+    content["personas"] = {**content["personas"], "input": str(inputs / "persona.jsonl")}
+    with ChatServer(served_reply) as server:
+        build(config(**{**content, "served": {"base_url": server.url, "model": "m"}}), tmp_path / "out")
+    asked = [row[schema.EXTRA_INFO] for row in rows_of(tmp_path / "out", "test.parquet")]
+    conditions = Counter(extra[schema.CONDITION] for extra in asked)
+    assert set(conditions) == set(ATTACHED) and len(set(conditions.values())) == 1
+    assert not file_lacks_baseline(tmp_path / "out" / "test.parquet")
+
+
+def test_open_questions_get_conflicting_personas_with_an_answer_of_their_kind(tmp_path):
+    rows = write_lines(tmp_path / "gsm8k.jsonl", published.gsm8k(30))
+    content = {
+        "sources": [{"name": "gsm8k", "input": str(rows)}],
+        "personas": {"shares": {"conflicting": 1.0}},
+        "splits": {"train": 0, "val": 0, "test": 1},
+        "rl": {},
+    }
+    with ChatServer(served_reply) as server:
+        manifest = build(config(**content, served={"base_url": server.url, "model": "m"}), tmp_path / "out")
+    assert manifest["served_dropped"] == {} and manifest["dropped"] == {}
+    asked = rows_of(tmp_path / "out", "test.parquet")
+    truths = {row[schema.REWARD_MODEL][schema.GROUND_TRUTH] for row in asked}
+    assert len(asked) == 30 and len(truths) == 30
+    for row in asked:
+        claimed = row[schema.EXTRA_INFO][schema.PERSONA].removesuffix(".").split()[-1]
+        assert claimed in truths - {row[schema.REWARD_MODEL][schema.GROUND_TRUTH]}
+
+
+def test_a_test_split_that_can_give_no_verdict_is_told(inputs, tmp_path, capsys):
+    flags = ("--source", "flan", "--input", inputs / "flan.jsonl", "--personas", inputs / "persona.jsonl")
+    for task, told in (("rl", True), ("eval", False)):
+        assert run(*flags, "--task", task, "--out", tmp_path / task, "--workers", 1) == 0
+        printed = capsys.readouterr().out
+        assert ("test.parquet: no test questions asked both" in printed) is told
+        assert ("set personas.every_condition_in: [test]" in printed) is told
 
 
 def test_traces_and_personas_of_a_served_model_and_again_from_the_cache_alone(inputs, tmp_path):

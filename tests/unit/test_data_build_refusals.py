@@ -8,7 +8,7 @@ import sys
 
 import published_rows as published
 import pytest
-from build_inputs import config, hashes, rows_of, run, write_inputs
+from build_inputs import RL_NAMES, SFT_NAMES, config, hashes, rows_of, run, write_inputs
 from published_rows import write_lines
 
 from personadual import schema
@@ -131,6 +131,50 @@ def test_files_of_another_build_are_not_left_beside_new_ones(inputs, tmp_path, c
     assert run(*common, "--task", "sft", "--seed", 2) == 0
 
 
+def test_an_earlier_builds_files_go_where_no_row_falls_to_them(tmp_path):
+    out, path = tmp_path / "out", tmp_path / "flan.jsonl"
+    arguments = {"sources": [{"name": "flan", "input": str(path)}], "rl": {}}
+    write_lines(path, published.flan(200))
+    build(config(**arguments), out)
+    (out / "notes.txt").write_text("mine")
+    assert set(RL_NAMES) < {file.name for file in out.iterdir()}
+    write_lines(path, published.flan(4))
+    manifest = build(config(**{**arguments, "seed": 7}), out)
+    assert not set(RL_NAMES) <= set(manifest["files"])
+    assert {file.name for file in out.iterdir()} == {*manifest["files"], "manifest.json", "notes.txt"}
+
+
+def test_a_build_that_was_killed_while_it_moved_its_files_leaves_no_others_behind(inputs, tmp_path):
+    out = tmp_path / "out"
+    arguments = {"sources": [{"name": "flan", "input": str(inputs / "flan.jsonl")}]}
+    build(config(**arguments, sft={}, rl={}), out)
+    (out / "manifest.json").unlink()
+    with pytest.raises(ValueError, match=r"sft_train\.parquet, sft_val\.parquet of another build"):
+        build(config(**arguments, rl={}), out)
+    for name in SFT_NAMES:
+        (out / name).unlink()
+    build(config(**arguments, rl={}), out)
+
+
+def test_removing_what_another_build_left_is_enough(inputs, tmp_path):
+    out = tmp_path / "out"
+    arguments = {"sources": [{"name": "flan", "input": str(inputs / "flan.jsonl")}]}
+    build(config(**arguments, sft={}), out)
+    for name in SFT_NAMES:
+        (out / name).unlink()
+    assert "rl_train.parquet" in build(config(**arguments, rl={}), out)["files"]
+
+
+@pytest.mark.parametrize("out", [".", "../here"])
+def test_the_output_may_be_the_folder_that_one_is_in(inputs, tmp_path, monkeypatch, out):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    flags = ("--source", "flan", "--input", inputs / "flan.jsonl", "--task", "rl", "--workers", 1)
+    assert run(*flags, "--out", out) == 0
+    assert (here / "manifest.json").exists() and [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
 GOOD = {"sources": [{"name": "flan", "input": "flan.jsonl"}], "rl": {}}
 
 
@@ -145,6 +189,10 @@ GOOD = {"sources": [{"name": "flan", "input": "flan.jsonl"}], "rl": {}}
             r"sources\[0\].limit: a whole number is needed, found 'many'",
         ),
         ({**GOOD, "sources": [{"name": "flan", "limit": 0}]}, "sources.flan.limit"),
+        (
+            {**GOOD, "sources": [{"name": "flan", "weight": 2}, {"name": "arc"}, {"name": "mmlu"}]},
+            "flan has a weight and arc, mmlu has none.* give every source one",
+        ),
         ({**GOOD, "sources": []}, "sources: at least one"),
         ({"sources": GOOD["sources"]}, "sft, rl: at least one"),
         ({**GOOD, "seed": True}, "seed: a whole number is needed, found True"),
@@ -176,6 +224,8 @@ def test_configurations_that_cannot_be_built_are_refused_by_name(content, messag
         (["--config", "{here}/nothing.yaml"], "cannot be read as yaml"),
         (["--preset", "paper", "--input", "x.jsonl"], "NAME=FILE with one of ultramedical"),
         (["--preset", "quickstart", "--task", "rl"], "--task goes with --source"),
+        (["--preset", "quickstart", "--sft-modes", "all"], "--sft-modes goes with --source"),
+        (["--source", "flan", "--input", "x", "--task", "rl", "--sft-modes", "all"], "found --task rl"),
         (["--preset", "quickstart", "--workers", "0"], "workers"),
     ],
 )

@@ -159,6 +159,22 @@ def test_matches_name_the_most_similar_row_of_the_other_side():
     assert found == [(1, 2, 1.0)]
 
 
+def test_twins_are_found_in_a_set_whose_texts_all_share_much(monkeypatch):
+    # Signatures as of texts put together from the same blocks: two share 48 % by chance, twins 90 %.
+    monkeypatch.setattr(neardup, "_NEIGHBOURS", 8)  # a bucket of hundreds stands for one of thousands
+    draw = np.random.default_rng(1)
+    texts = draw.geometric(0.65, (3000, SETTINGS.num_perm)).astype(np.uint32)
+    first = draw.choice(len(texts), 200, replace=False)
+    twins = texts[first].copy()
+    for twin in twins:
+        twin[draw.choice(SETTINGS.num_perm, 5, replace=False)] = draw.integers(10**6, 10**9, 5)
+    labels = neardup.clusters(np.concatenate([texts, twins]), SETTINGS)
+    assert (labels[first] == labels[len(texts) :]).mean() > 0.98
+    assert len(set(labels.tolist())) > 0.9 * len(texts)  # not because everything is one cluster
+    found = {row: other for row, other, _ in neardup.matches(twins, texts, SETTINGS)}
+    assert np.mean([found.get(row) == other for row, other in enumerate(first)]) > 0.98
+
+
 def test_no_texts():
     assert clusters_of([]) == []
     assert neardup.matches(neardup.signatures([], SETTINGS), neardup.signatures(["a"], SETTINGS), SETTINGS) == []

@@ -42,20 +42,20 @@ def test_rows_that_ask_for_modes_are_no_repeats(tmp_path):
 
 def test_leaks_between_files_are_found(tmp_path):
     train = write(tmp_path / "train.parquet", good_rl(), RL_SCHEMA)
-    rows = good_rl("test")
+    rows = good_rl("val")
     rows[3][schema.EXTRA_INFO][schema.QUESTION_ID] = "train-3"
     rows[5][schema.EXTRA_INFO][schema.PERSONA] = rows[5][schema.PROMPT][0]["content"] = "I am person 1 of train."
-    test = write(tmp_path / "test.parquet", rows, RL_SCHEMA)
-    found = {finding.check: finding for finding in findings(train, test)}
+    val = write(tmp_path / "val.parquet", rows, RL_SCHEMA)
+    found = {finding.check: finding for finding in findings(train, val)}
     assert set(found) == {"question-leak", "persona-leak"}
-    assert found["question-leak"].rows == [4] and found["question-leak"].file == str(test)
-    assert found["question-leak"].found == f"split 'test' here, 'train' in {train}, row 4"
+    assert found["question-leak"].rows == [4] and found["question-leak"].file == str(val)
+    assert found["question-leak"].found == f"split 'val' here, 'train' in {train}, row 4"
     assert found["persona-leak"].rows == [6]
-    assert run(train, test) == 1
-    # SFT rows leak into a test as well.
-    sft = write(tmp_path / "sft.parquet", good_sft("test"), SFT_SCHEMA)
-    assert "question-leak" not in named(findings(sft, test))
-    assert "question-leak" in named(findings(write(sft, good_sft("train"), SFT_SCHEMA), test))
+    assert run(train, val) == 1
+    # SFT rows leak into it as well.
+    sft = write(tmp_path / "sft.parquet", good_sft("val"), SFT_SCHEMA)
+    assert "question-leak" not in named(findings(sft, val))
+    assert "question-leak" in named(findings(write(sft, good_sft("train"), SFT_SCHEMA), val))
 
 
 def test_files_without_ids_and_splits_are_compared_by_their_prompts(tmp_path):
@@ -72,12 +72,27 @@ def test_files_without_ids_and_splits_are_compared_by_their_prompts(tmp_path):
 
 def test_files_of_one_kind_with_other_types_are_found(tmp_path):
     one = write(tmp_path / "one.parquet", good_rl(), RL_SCHEMA)
-    rows = good_rl("test")
+    rows = good_rl("val")
     for row in rows:
         row["more"] = 1
     two = write(tmp_path / "two.parquet", rows, RL_SCHEMA.append(pa.field("more", pa.int64())))
     (found,) = findings(one, two)
     assert found.check == "schemas-differ" and found.field == "more" and str(one) in found.found
+
+
+def test_a_test_split_without_questions_asked_both_ways_is_found(tmp_path):
+    # Its questions have a persona or none, never both.
+    rows = good_rl("test")
+    (found,) = findings(write(tmp_path / "test.parquet", rows, RL_SCHEMA))
+    assert found.check == "no-baseline" and "every_condition_in" in found.mend
+    assert found.found == "no such question; rows: none 4, unaligned 4"
+    assert run(tmp_path / "test.parquet") == 0
+    # The other half may stand in another file.
+    (plain,) = rl_rows([item(1, "test", condition=schema.NONE, persona="")], DEFAULT_MODES, "quickstart_")
+    more = write(tmp_path / "more.parquet", [plain], RL_SCHEMA)
+    assert findings(tmp_path / "test.parquet", more) == []
+    # A benchmark without personas lacks nothing.
+    assert findings(write(tmp_path / "plain.parquet", rows[::2], RL_SCHEMA)) == []
 
 
 def test_own_sources_are_known_once_a_grader_is_named(tmp_path, capsys):
