@@ -106,6 +106,27 @@ def test_derived_items_are_asked_beside_the_others(tokenizer, tmp_path):
     assert read_meta(tmp_path / "m.jsonl")["settings"]["decoding"] == "greedy"
 
 
+def test_samples_can_be_added_to_a_run_that_was_greedy(tokenizer, tmp_path, capsys):
+    """The first sample settles how they are drawn; until then, and for a run that wants none, any setting will do."""
+    data, path = write_rows(tmp_path / "t.parquet", count=2), tmp_path / "m.jsonl"
+    with OpenAIServer(tokenizer, lambda prompt, body: "yes") as server:
+        given = ["m", "--endpoint", server.url, "--data", data, "--out", path, "--free-only"]
+
+        def decoding(*arguments):
+            assert run(*given, *arguments) == 0
+            return read_meta(path)["settings"]["decoding"]
+
+        assert decoding() == decoding("--temperature", 0.3) == "greedy"
+        sampled = "greedy; sampled at temperature 0.7, top_p 0.9"
+        drawn = ["--temperature", 0.7, "--top-p", 0.9]
+        assert decoding("--samples", 1, *drawn) == decoding("--samples", 2, *drawn) == sampled
+        assert decoding() == sampled
+        assert run(*given, "--samples", 3) == 2
+    assert f"decoding: {sampled!r} there, 'greedy; sampled at temperature 1, top_p 1' now" in capsys.readouterr().err
+    counts = read_generations([path]).groupby(["item", "sample"]).size()
+    assert list(counts.index) == [(item, sample) for item in range(2) for sample in range(3)] and (counts == 1).all()
+
+
 def test_the_models_own_modes_and_graders_are_used(tokenizer, tmp_path, capsys):
     """A folder made by ``personadual export`` records its modes; ``--reward-kwargs`` are training's."""
     data = write_rows(tmp_path / "t.parquet", right=("long", "terse"), source="mine", count=2)

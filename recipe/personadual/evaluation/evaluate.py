@@ -12,6 +12,7 @@ from typing import Any
 
 from personadual.evaluation.asking import Run, ask, endpoint_settings
 from personadual.evaluation.data import Item, check_right_modes, first_of_each_condition, read_items
+from personadual.evaluation.decoding import DECODING, decoding_of
 from personadual.evaluation.derived import derive
 from personadual.evaluation.endpoint import EndpointError
 from personadual.evaluation.endpoint_ways import BY_CHAT, BY_TOKENS
@@ -24,8 +25,6 @@ from personadual.evaluation.targets import Target, read_targets
 from personadual.export.folder import RECORD
 from personadual.files import sha256_of
 from personadual.modes import Modes
-
-GREEDY = "greedy"
 
 
 def evaluate(args: argparse.Namespace) -> int:
@@ -94,7 +93,6 @@ def _prepare(args: argparse.Namespace, target: Target, items: list[Item], modes:
         raise ValueError(
             f"--max-tokens {args.max_tokens} leaves nothing behind a prefix of {prompts.longest_prefix} tokens"
         )
-    sampling = f"sampled at temperature {args.temperature:g}, top_p {args.top_p:g}"
     settings = {
         "label": target.label,
         "seed": target.seed,
@@ -104,7 +102,7 @@ def _prepare(args: argparse.Namespace, target: Target, items: list[Item], modes:
         "max_tokens": args.max_tokens,
         "chat_template_kwargs": args.chat_template_kwargs,
         "reward_kwargs": args.reward_kwargs,
-        "decoding": f"{GREEDY}; {sampling}" if args.samples else GREEDY,
+        DECODING: decoding_of(args.samples, args.temperature, args.top_p),
         "transformers": version_of("transformers"),
         "personadual": version_of("personadual"),
     }

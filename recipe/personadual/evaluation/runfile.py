@@ -5,9 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from personadual.evaluation.columns import SAMPLE
+from personadual.evaluation.decoding import DECODING, GREEDY
 from personadual.files import write_json
 
 SETTINGS, SESSIONS = "settings", "sessions"
@@ -67,23 +70,41 @@ class RunFile:
         self.meta = read_meta(self.path)
         if kept and not self.meta:
             raise ValueError(f"{self.path}: has rows but no {meta_path(self.path).name}; it cannot be continued")
+        self.rows = list(self._parsed(kept))
         if kept:
-            old = self.meta[SETTINGS]
-            differ = [key for key in {**old, **settings} if old.get(key) != settings.get(key)]
-            if differ:
-                lines = [f"  {key}: {old.get(key)!r} there, {settings.get(key)!r} now" for key in differ]
-                raise ValueError(f"{self.path}: begun with other settings; choose another --out\n" + "\n".join(lines))
+            self._go_on(settings)
         else:
             self.meta = {SETTINGS: settings, SESSIONS: []}
             self._save_meta()
         if len(kept) < len(data):
             self._file.truncate(len(kept))
-        self.rows = []
-        for number, line in enumerate(kept.splitlines(), start=1):
+
+    def _parsed(self, lines: bytes) -> Iterator[dict[str, Any]]:
+        for number, line in enumerate(lines.splitlines(), start=1):
             try:
-                self.rows.append(json.loads(line))
+                row = json.loads(line)
             except (json.JSONDecodeError, UnicodeDecodeError) as error:
                 raise ValueError(f"{self.path}:{number}: not JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise ValueError(f"{self.path}:{number}: a JSON object is needed, found {type(row).__name__}")
+            yield row
+
+    def _go_on(self, settings: dict[str, Any]) -> None:
+        """Refuse ``settings`` other than those that the file was begun with.
+
+        How samples are drawn is settled by the first one in the file, and a run that asks for none leaves it as it is.
+        """
+        old, sampled = self.meta[SETTINGS], any(row.get(SAMPLE) for row in self.rows)
+        if sampled and settings.get(DECODING) == GREEDY:
+            settings[DECODING] = old.get(DECODING)
+        open_yet = () if sampled else (DECODING,)
+        differ = [key for key in {**old, **settings} if key not in open_yet and old.get(key) != settings.get(key)]
+        if differ:
+            lines = [f"  {key}: {old.get(key)!r} there, {settings.get(key)!r} now" for key in differ]
+            raise ValueError(f"{self.path}: begun with other settings; choose another --out\n" + "\n".join(lines))
+        if settings != old:
+            self.meta[SETTINGS] = settings
+            self._save_meta()
 
     def append(self, rows: list[dict[str, Any]]) -> None:
         """Add ``rows`` in one write that is on disk when this returns."""
