@@ -118,8 +118,10 @@ class RowMaker:
     def row(self, asked: Asked, reply: Reply) -> dict[str, Any]:
         """The mode is read from the text, of forced rows too."""
         item = asked.item
+        # A lone surrogate, which a byte-level tokenizer or a server's JSON can hold, has no UTF-8; it counts as "?".
+        response = reply.response.encode(errors="replace").decode()
         extra_info = {**item.extra_info, ASKED_MODE: asked.asked_mode}
-        grade = self._grader(item.data_source, reply.response, item.ground_truth, extra_info=extra_info)
+        grade = self._grader(item.data_source, response, item.ground_truth, extra_info=extra_info)
         row = {
             columns.MODEL: self.label,
             columns.SEED: self.seed,
@@ -129,8 +131,8 @@ class RowMaker:
             **{name: item.extra_info[name] for name in COPIED},
             ASKED_MODE: asked.asked_mode,
             GROUND_TRUTH: item.ground_truth,
-            columns.RESPONSE: reply.response,
-            columns.MODE: parse_mode(reply.response, self.modes).name,
+            columns.RESPONSE: response,
+            columns.MODE: parse_mode(response, self.modes).name,
             **{name: float(grade[name]) for name in (ACC, FORMAT, SCORE)},
             columns.TAG_LOGPROB: reply.score.tag,
             columns.DECIDING_LOGPROB: reply.score.deciding,

@@ -111,8 +111,7 @@ class RunFile:
         if not rows:
             return
         lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
-        # A lone surrogate, which a byte-level tokenizer can decode to, has no UTF-8; it is written as "?".
-        self._file.write("".join(lines).encode("utf-8", errors="replace"))
+        self._file.write("".join(lines).encode())
         self._file.flush()
         os.fsync(self._file.fileno())
 
