@@ -17,7 +17,7 @@ from personadual.evaluation.derived import derive
 from personadual.evaluation.endpoint import EndpointError
 from personadual.evaluation.endpoint_ways import BY_CHAT, BY_TOKENS
 from personadual.evaluation.fingerprint import model_fingerprint, version_of
-from personadual.evaluation.generate import RowMaker, pending, plan
+from personadual.evaluation.generate import RowMaker, check_gradable, pending, plan
 from personadual.evaluation.pool import EngineError, gpu_shares
 from personadual.evaluation.prompts import TokenPrompts
 from personadual.evaluation.runfile import RunFile
@@ -85,6 +85,8 @@ def chosen_items(items: list[Item], names: list[str], modes: Modes, limit: int |
 def _prepare(args: argparse.Namespace, target: Target, items: list[Item], modes: Modes, files: ExitStack) -> Run:
     mode_list = [{"name": mode.name, "tag": mode.tag} for mode in modes]
     grader = _grader(items, mode_list, args.reward_kwargs)
+    maker = RowMaker(target.label, target.seed, modes, grader, args.temperature)
+    check_gradable(items, maker)
     asks = plan(items, modes, args.samples, args.free_only)
     about = {} if args.endpoint else _offline(args, target)
     tokenizer = _tokenizer(args, target)
@@ -109,7 +111,6 @@ def _prepare(args: argparse.Namespace, target: Target, items: list[Item], modes:
     out = files.enter_context(RunFile(target.out, settings))
     todo = pending(asks, out.rows)
     say(f"{target.label}: {len(asks)} answers asked for, {len(asks) - len(todo)} there already")
-    maker = RowMaker(target.label, target.seed, modes, grader, args.temperature)
     return Run(target, out, maker, todo, prompts)
 
 
