@@ -19,7 +19,8 @@ from personadual.evaluation.prompts import TokenPrompts
 from personadual.evaluation.runfile import RunFile, meta_path, read_meta
 from personadual.modes import DEFAULT_MODES, GENERAL, PERSONALIZED, Mode, Modes
 
-SETTINGS = {"label": "m", "dtype": "float32", "modes": [{"name": "general", "tag": "[G]"}]}
+MODES = [{"name": mode.name, "tag": mode.tag} for mode in DEFAULT_MODES]
+SETTINGS = {"label": "m", "dtype": "float32", "modes": MODES}
 
 
 class CharTokenizer:

@@ -4,6 +4,7 @@ import argparse
 import gzip
 import json
 import math
+import random
 import re
 import shutil
 
@@ -152,6 +153,84 @@ def test_runs_that_were_not_alike_are_named(files, tmp_path):
     limits = read_report(files, "t", extras={"manifest": manifest}).limits
     assert any("max_tokens is <code>48</code>, <code>64</code>" in sentence for sentence in limits)
     assert any("not one of the manifest's files" in sentence for sentence in limits)
+
+
+CUSTOM = [{"name": "plain", "tag": "[P]"}, {"name": "warm", "tag": "[W]"}]
+
+
+def custom(path, modes=CUSTOM):
+    """Answers in two modes of one's own, the second one first in the file, with their settings."""
+    names = {"general": "plain", "personalized": "warm"}
+    rows = [
+        {key: names.get(value, value) if key.endswith("mode") else value for key, value in entry.items()}
+        for entry in reversed(generations(path.stem, 0.95, 0.4))
+    ]
+    if modes is not None:
+        settings = {"label": path.stem, "seed": 0, "modes": modes}
+        write_json(meta_path(path), {"settings": settings, "sessions": []})
+    return write(path, rows)
+
+
+def test_the_plain_mode_is_the_first_of_the_settings_in_whatever_order_answers_came(tmp_path):
+    for shuffle in range(6):
+        path = custom(tmp_path / "m.jsonl")
+        lines = path.read_text().splitlines(keepends=True)
+        random.Random(shuffle).shuffle(lines)
+        path.write_text("".join(lines))
+        report = read_report([path], "t")
+        assert report.modes == ["plain", "warm"]
+        rates = report.summary[report.summary["measure"] == "over_personalized"].set_index("condition")["n"]
+        assert rates.to_dict() == {"none": 10, "personal": 0, "factual": 10, "all": 10}
+    # Of free answers alone too, none of which is in any mode.
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    write(path, [entry | {"mode": "invalid"} for entry in rows if entry["asked_mode"] == "free"])
+    assert read_report([path], "t").modes == ["plain", "warm"]
+
+
+def test_without_settings_modes_stand_as_the_answers_name_them(tmp_path):
+    assert read_report([custom(tmp_path / "m.jsonl", None)], "t").modes == ["warm", "plain"]
+    beside = [custom(tmp_path / "a.jsonl", None), custom(tmp_path / "b.jsonl")]
+    assert read_report(beside, "t").modes == ["plain", "warm"]
+
+
+@pytest.mark.parametrize(
+    ("modes", "message"),
+    [
+        (CUSTOM[::-1], r"b.meta.json: the modes are warm, plain here and plain, warm in .*a.meta.json"),
+        ([*CUSTOM, {"name": "terse", "tag": "[T]"}], "the modes are plain, warm, terse here and plain, warm in"),
+        (CUSTOM[:1], r"b.meta.json: settings.modes: at least 2 are needed, found 1"),
+        ("modes.yaml", r"b.meta.json: settings.modes: a list of .* is needed, found 'modes.yaml'"),
+    ],
+)
+def test_settings_whose_modes_disagree_or_are_none_are_refused(modes, message, tmp_path):
+    paths = [custom(tmp_path / "a.jsonl"), custom(tmp_path / "b.jsonl", modes)]
+    with pytest.raises(ValueError, match=message):
+        read_report(paths, "t")
+
+
+@pytest.mark.parametrize(
+    ("column", "name", "message"),
+    [
+        ("asked_mode", "<b>[x](http://e.vil)", "is no name of a mode"),
+        ("mode", "two words", "is no name of a mode"),
+        ("asked_mode", "invalid", "is no name of a mode"),
+        ("mode", "free", "is no name of a mode"),
+    ],
+)
+def test_names_that_no_mode_can_have_are_refused_by_line_and_field(column, name, message, tmp_path):
+    rows = generations("m", 0.5, 0.5, count=2)
+    rows[4][column] = name
+    with pytest.raises(ValueError, match=rf"g.jsonl:5: item 1: field '{column}': {re.escape(repr(name))} {message}"):
+        read_generations([write(tmp_path / "g.jsonl", rows)])
+
+
+def test_a_mode_that_the_settings_do_not_know_is_refused(tmp_path):
+    path = custom(tmp_path / "m.jsonl")
+    write(path, generations("m", 0.5, 0.5))
+    with pytest.raises(
+        ValueError, match=r"m.jsonl:2: item 0: field 'asked_mode': 'general' is none of the modes plain"
+    ):
+        read_generations([path])
 
 
 def test_hostile_text_breaks_no_table(tmp_path):

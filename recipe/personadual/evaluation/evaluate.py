@@ -20,7 +20,7 @@ from personadual.evaluation.fingerprint import model_fingerprint, version_of
 from personadual.evaluation.generate import RowMaker, check_gradable, pending, plan
 from personadual.evaluation.pool import EngineError, gpu_shares
 from personadual.evaluation.prompts import TokenPrompts
-from personadual.evaluation.runfile import RunFile
+from personadual.evaluation.runfile import MODES, RunFile
 from personadual.evaluation.targets import Target, read_targets
 from personadual.export.folder import RECORD
 from personadual.files import sha256_of
@@ -100,7 +100,7 @@ def _prepare(args: argparse.Namespace, target: Target, items: list[Item], modes:
         "seed": target.seed,
         **(about or _served(args, target, prompts)),
         "data_sha256": sha256_of(args.data),
-        "modes": mode_list,
+        MODES: mode_list,
         "max_tokens": args.max_tokens,
         "chat_template_kwargs": args.chat_template_kwargs,
         "reward_kwargs": args.reward_kwargs,

@@ -21,7 +21,7 @@ from personadual.evaluation.findings import what_it_shows
 from personadual.evaluation.fingerprint import command_line
 from personadual.evaluation.grid import to_grid
 from personadual.evaluation.limits import mixed_settings, mixed_temperatures, what_it_does_not_show
-from personadual.evaluation.load import mode_names, read_generations
+from personadual.evaluation.load import mode_names, read_generations, recorded_modes
 from personadual.evaluation.options import Statistics
 from personadual.evaluation.runfile import SESSIONS, SETTINGS, read_meta
 from personadual.evaluation.summary import by_source, seed_spread, summarise
@@ -52,10 +52,11 @@ class Report:
     log: pd.DataFrame | None = None
     panels: Sequence[Panel] = ()
     statistics: Statistics = field(default_factory=Statistics)
+    mode_order: Sequence[str] | None = None  # as the runs' settings have it; None where nothing is recorded
 
     def __post_init__(self) -> None:
         chosen = self.statistics
-        self.modes = mode_names(self.rows)
+        self.modes = mode_names(self.rows, self.mode_order)
         self.values = measures.item_values(self.rows, self.modes)
         grid = to_grid(self.values)
         pairs = chosen.pairs(list(grid.values))
@@ -124,7 +125,7 @@ def read_report(
         models.append({MODEL: label, SEED: int(part[SEED].iloc[0]), **counts, **settings})
     log = read_training_log(training_logs) if training_logs else None
     loaded = {name: _read_object(path) for name, path in (extras or {}).items() if path is not None}
-    return Report(title, rows, models, loaded, log, panels, statistics)
+    return Report(title, rows, models, loaded, log, panels, statistics, recorded_modes(paths))
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from personadual.evaluation.decoding import DECODING, GREEDY
 from personadual.files import write_json
 
 SETTINGS, SESSIONS = "settings", "sessions"
+MODES = "modes"
+"""The setting that lists the modes as {name, tag}, in their order."""
 ROWS, COMPRESSED = ".jsonl", ".gz"
 
 
