@@ -325,6 +325,48 @@ def test_report_of_bad_input_returns_2(tmp_path, capsys):
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": {"b": [1, NaN]}}', r"run.json: a.b\[1\]: a finite number or null is needed, found nan"),
+        ('{"a": 1e999}', r"run.json: a: a finite number or null is needed, found inf"),
+        ('{"a": "x\\ud800"}', r"run.json: a: half a character, which is no text: 'x.ud800'"),
+        ('{"x\\ud800": 1}', r"run.json: a key: half a character"),
+        ("[" * 100_000, r"run.json: not JSON: "),
+        ("[1]", r"run.json: a JSON object is needed, found list"),
+    ],
+)
+@pytest.mark.parametrize("option", ["--run", "--manifest"])
+def test_what_json_has_no_form_for_is_refused_before_anything_is_written(
+    files, tmp_path, capsys, option, text, message
+):
+    (tmp_path / "run.json").write_text(text)
+    assert run_report(report_arguments(files[0], "--out", tmp_path / "o", option, tmp_path / "run.json")) == 2
+    assert re.search(f"error: .*{message}", capsys.readouterr().err)
+    assert not (tmp_path / "o").exists()
+
+
+def test_settings_beside_the_answers_are_held_to_the_same(files, tmp_path):
+    meta_path(files[0]).write_text('{"settings": {"label": "base", "top_p": Infinity}}')
+    with pytest.raises(ValueError, match=r"base.meta.json: settings.top_p: a finite number or null is needed"):
+        read_report(files, "t")
+
+
+@pytest.mark.parametrize("below", ["", "inside/deep"])
+def test_out_that_is_a_file_is_refused_at_once(files, tmp_path, capsys, below):
+    (tmp_path / "o").write_text("")
+    missing = tmp_path / "none.jsonl"  # out is looked at before the answers
+    assert run_report(report_arguments(missing, "--out", tmp_path / "o" / below)) == 2
+    assert f"{tmp_path / 'o'} is a file; name another --out" in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_is_one_line(files, tmp_path, capsys):
+    (tmp_path / "o" / "report.json").mkdir(parents=True)
+    assert run_report(report_arguments(files[0], "--out", tmp_path / "o")) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and "report.json" in err and err.count("\n") == 1
+
+
 def test_training_log_keeps_numbers_and_later_files_win(tmp_path):
     first = write(tmp_path / "a", [{"step": 1, "data": {"x": 1.0, "s": "text"}}, {"step": 2, "data": {"x": 2.0}}])
     second = write(tmp_path / "b", [{"step": 2, "data": {"x": 5.0}}, {"step": 3, "data": {"x": 6}}])

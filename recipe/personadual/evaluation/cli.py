@@ -91,6 +91,7 @@ def run_report(args: argparse.Namespace) -> int:
 
     extras = {"run": args.run_settings, "manifest": args.manifest}
     try:
+        _check_out(args.out)
         report = read_report(
             args.generations,
             args.title,
@@ -99,13 +100,20 @@ def run_report(args: argparse.Namespace) -> int:
             args.curve,
             statistics=statistics_from(args),
         )
-    except (ValueError, OSError, ModuleNotFoundError) as error:
+        path = write_report(report, args.out)
+    except (ValueError, OSError, ModuleNotFoundError, RecursionError) as error:
         say(f"error: {error}")
         return 2
-    path = write_report(report, args.out)
     print(terminal_text(report))
     say(f"report: {path}")
     return 0
+
+
+def _check_out(out: Path) -> None:
+    """Refuse what can't become a folder, before minutes are spent on the numbers. Makes nothing."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"--out {out}: a folder is needed, but {there} is a file; name another --out")
 
 
 def _positive(text: str) -> int:

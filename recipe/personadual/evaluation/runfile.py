@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,13 +30,43 @@ def read_meta(path: Path) -> dict[str, Any]:
     meta = meta_path(path)
     if not meta.exists():
         return {}
-    try:
-        found = json.loads(meta.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{meta}: not JSON: {error}") from None
-    if not isinstance(found, dict) or not isinstance(found.get(SETTINGS), dict):
+    found = read_object(meta)
+    if not isinstance(found.get(SETTINGS), dict):
         raise ValueError(f"{meta}: an object with {SETTINGS!r} is needed")
     return found
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in ``path``.
+
+    Raises:
+        ValueError: it is none, or holds what JSON and UTF-8 have no form for, so that no report could show it.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: a JSON object is needed, found {type(found).__name__}")
+    for name, value in _leaves(found, ""):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{path}: {name}: a finite number or null is needed, found {value}")
+        if isinstance(value, str) and value.encode(errors="replace").decode() != value:
+            raise ValueError(f"{path}: {name}: half a character, which is no text: {value!a:.80}")
+    return found
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Every value inside ``value`` by its place, as in ``a.b[2]``, and every key as a value too."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield name or "a key", key
+            yield from _leaves(inner, f"{name}.{key}" if name else key)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _leaves(inner, f"{name}[{number}]")
+    else:
+        yield name, value
 
 
 def complete_lines(data: bytes) -> bytes:
