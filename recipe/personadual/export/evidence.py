@@ -143,7 +143,7 @@ def read_report(path: Path, label: str | None, modes: Modes) -> dict[str, Any]:
 def _decodings(report: Mapping[str, Any], label: str) -> list[str]:
     """Of every training seed of the model, in order."""
     models = report.get("models")
-    found = []
+    found: list[str] = []
     for entry in models if isinstance(models, list) else []:
         settings = entry.get("settings") if isinstance(entry, dict) and str(entry.get("model")) == label else None
         text = _text(settings.get(DECODING)) if isinstance(settings, dict) else None
