@@ -362,7 +362,7 @@ def test_out_that_is_a_file_is_refused_at_once(files, tmp_path, capsys, below):
 
 def test_a_report_that_cannot_be_written_is_one_line(files, tmp_path, capsys):
     (tmp_path / "o" / "report.json").mkdir(parents=True)
-    assert run_report(report_arguments(files[0], "--out", tmp_path / "o")) == 2
+    assert run_report(report_arguments(files[0], "--out", tmp_path / "o")) == 1
     err = capsys.readouterr().err
     assert err.startswith("error: ") and "report.json" in err and err.count("\n") == 1
 
