@@ -4,19 +4,19 @@
     python -m benchmarks advantage rewards     some
     python -m benchmarks --quick               small sizes, a minute or two
 
-Prints Markdown tables and writes OUT with every figure, the machine and the versions. Ratios are of what ran side by
-side in this run; run it on a quiet machine.
+Prints Markdown tables and writes OUT with every figure and, for each part, the machine, its load, the versions and the
+rounds. Parts of earlier calls stay, unless they are measured again. Ratios are of what ran side by side in this run;
+run it on a quiet machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from benchmarks import advantage, data_prep, evaluation, imports, prefix_cache, rewards, rl_step, trainer_parts
-from benchmarks.harness import as_json, surroundings, table
-from personadual.files import write_json
+from benchmarks.harness import surroundings, table
+from benchmarks.results import check_replaceable, record
 
 PARTS = {
     "advantage": advantage.measure,
@@ -42,16 +42,14 @@ def main() -> None:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     where = surroundings()
     print(f"{where['cpu']}, {where['cores']} cores, load {where['load_before']:.1f}, {', '.join(where['versions'])}")
-    # Parts of an earlier call on the same machine stay.
-    kept = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {}
-    same = kept.get("machine", {}).get("cpu") == where["cpu"] and kept.get("quick") == args.quick
-    results = kept["parts"] if same else {}
-    for name in args.parts or PARTS:
-        rows = list(PARTS[name](args.repeats, args.quick))
-        results[name] = as_json(rows)
+    names = args.parts or list(PARTS)
+    try:
+        check_replaceable(args.out, names, where, args.quick)
+    except ValueError as error:
+        parser.error(f"{error}; name another --out")
+    for name in names:
+        rows = record(name, PARTS[name], args.repeats, args.quick, args.out)
         print(f"\n## {name}\n\n{table(rows)}", flush=True)
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(args.out, {"machine": where, "repeats": args.repeats, "quick": args.quick, "parts": results})
     print(f"\nwritten to {args.out}")
 
 

@@ -1,7 +1,11 @@
 """Whole RL steps on the real CPU stack: DualGRPO against verl's own trainer with GRPO, and what each step consists of.
 
-Same model, prompts, number of rollouts, grader and lengths: every response has LENGTH tokens, because no end token ends
-it. The two train in turn, several times, each in fresh processes; the steps of a turn are compared one by one.
+Same model, prompts, number of rollouts and grader, and as many decoded tokens: with plain GRPO LENGTH of every
+response, which no end token ends. A forced prefix counts in a response's length but is not decoded, so DualGRPO's
+responses are longer by the longest prefix; in a mode with a shorter one a token or two more than LENGTH are decoded.
+Its other passes (log-probs, update) go over the prefixes as well, which is a cost of the method. Generation and step
+also stand per decoded token. The two train in turn, several times, each in fresh processes; the steps of a turn are
+compared one by one.
 """
 
 from __future__ import annotations
@@ -10,13 +14,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 
 import pandas as pd
 
 from benchmarks.harness import Row, Seconds, ratios
 from benchmarks.place import ROOT, make_data, make_model
+from personadual.modes import encode_prefixes
 from personadual.monitor.logs import read_training_log
 
 PROMPTS, ROLLOUTS, LENGTH = 8, 4, 32
@@ -33,19 +39,25 @@ ARMS = {
         "actor_rollout_ref.rollout.agent.agent_loop_manager_class=null",
     ],
 }
-PARTS = ("step", "gen", "old_log_prob", "ref", "adv", "update_actor", "update_weights")
+GENERATION, STEP = "gen", "step"
+PARTS = (STEP, GENERATION, "old_log_prob", "ref", "adv", "update_actor", "update_weights")
 
 TRAIN = (
     'set -euo pipefail; source examples/common.sh; OUT="$1" SEED=1; source examples/cpu_stages.sh; train_rl "${@:2}"'
 )
 
 
-def train(arm: str, steps: int, model: Path, data: Path, folder: Path) -> pd.DataFrame:
+def response_lengths(prefixes: Sequence[Sequence[int]]) -> dict[str, int]:
+    """``max_response_length`` of each arm, forced ``prefixes`` included: with room for LENGTH decoded tokens."""
+    return {OURS: LENGTH + max(map(len, prefixes)), STOCK: LENGTH}
+
+
+def train(arm: str, length: int, steps: int, model: Path, data: Path, folder: Path) -> pd.DataFrame:
     """Metrics by step of one run."""
     arguments = [
         *map(str, (folder, model, data / "rl_train.parquet", data / "rl_val.parquet", folder, PROMPTS, ROLLOUTS)),
         *ARMS[arm],
-        f"data.max_response_length={LENGTH}",
+        f"data.max_response_length={length}",
         "actor_rollout_ref.rollout.ignore_eos=True",
         f"trainer.total_training_steps={steps}",
         "trainer.save_freq=-1",
@@ -61,17 +73,36 @@ def train(arm: str, steps: int, model: Path, data: Path, folder: Path) -> pd.Dat
 
 
 def measure(repeats: int, quick: bool) -> Iterator[Row]:
+    from transformers import AutoTokenizer
+
     steps, turns = (5, 1) if quick else (WARM_UP + repeats, 3)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         data, model = make_data(folder / "data"), make_model(folder / "model")
+        prefixes = encode_prefixes(AutoTokenizer.from_pretrained(model))
+        lengths = response_lengths(prefixes)
         logs: dict[str, list[pd.DataFrame]] = {arm: [] for arm in ARMS}
         for turn in range(turns):
             for arm in ARMS if turn % 2 == 0 else reversed(ARMS):
-                logs[arm].append(train(arm, steps, model, data, folder / f"{turn}_{arm.replace(' ', '_')}"))
-    ours, stock = (pd.concat(logs[arm]) for arm in (OURS, STOCK))
-    work = f"{PROMPTS} prompts × {ROLLOUTS}, {LENGTH} tokens"
+                place = folder / f"{turn}_{arm.replace(' ', '_')}"
+                logs[arm].append(train(arm, lengths[arm], steps, model, data, place))
+    yield from compared({arm: pd.concat(found) for arm, found in logs.items()}, prefixes)
+
+
+def compared(logs: Mapping[str, pd.DataFrame], prefixes: Sequence[Sequence[int]]) -> Iterator[Row]:
+    """Rows out of each arm's metrics by step, equally many: seconds of each part, then per decoded token."""
+    # Forced into each mode equally often: of the mean length the mean prefix was not decoded.
+    given = {OURS: mean(map(len, prefixes)), STOCK: 0}
+    decoded = {arm: logs[arm]["response_length/mean"] - given[arm] for arm in ARMS}
+    each = " against ".join(f"{decoded[arm].mean():g}" for arm in (OURS, STOCK))
+    work = f"{PROMPTS} prompts × {ROLLOUTS}, {each} decoded tokens"
     for part in PARTS:
-        took = {OURS: [*ours[f"timing_s/{part}"]], STOCK: [*stock[f"timing_s/{part}"]]}
-        ratio = ratios(took, OURS, STOCK)
-        yield Row(part, work, Seconds.of(took[OURS]), STOCK, ratio, GOAL if part == "step" else None)
+        yield _row(part, work, {arm: logs[arm][f"timing_s/{part}"] for arm in ARMS}, GOAL if part == STEP else None)
+    for part in (GENERATION, STEP):
+        tokens = {arm: PROMPTS * ROLLOUTS * decoded[arm] for arm in ARMS}
+        yield _row(f"{part} per decoded token", work, {a: logs[a][f"timing_s/{part}"] / tokens[a] for a in ARMS})
+
+
+def _row(what: str, work: str, seconds: Mapping[str, pd.Series], goal: float | None = None) -> Row:
+    took = {arm: [*found] for arm, found in seconds.items()}
+    return Row(what, work, Seconds.of(took[OURS]), STOCK, ratios(took, OURS, STOCK), goal)

@@ -11,7 +11,7 @@ shares of the hardware's peak that --mfu and --bandwidth-share say; the driver's
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.place import ROOT
+from benchmarks.results import ROWS, read_parts
 
 STAGE, OWN = "advantage stage", "of it DualGRPO's own"
 """What ``trainer_parts`` calls its rows."""
@@ -62,24 +63,23 @@ class Driver:
     grading: float
 
 
-def driver_from(measured: dict[str, Any]) -> Driver:
-    """Constants from the file that ``python -m benchmarks`` writes.
+def driver_from(parts: Mapping[str, Mapping[str, Any]]) -> Driver:
+    """Constants from the parts that ``python -m benchmarks`` writes.
 
     Raises:
         ValueError: it lacks one of the parts that are needed.
     """
-    parts = measured["parts"]
     missing = {"trainer_parts", "rewards"} - set(parts)
     if missing:
         raise ValueError(
             f"no part {', '.join(sorted(missing))} in it; run `python -m benchmarks trainer_parts rewards`"
         )
-    own = [row for row in parts["trainer_parts"] if row["what"] == OWN]
-    both = [row for row in parts["trainer_parts"] if row["what"] == STAGE]
+    timed = parts["trainer_parts"][ROWS]
+    own, both = ([row for row in timed if row["what"] == what] for what in (OWN, STAGE))
     stage = [
         {**a, "seconds": {"mid": a["seconds"]["mid"] - b["seconds"]["mid"]}} for a, b in zip(both, own, strict=True)
     ]
-    graded = [row for row in parts["rewards"] if row["work"].startswith("1,000 ")]
+    graded = [row for row in parts["rewards"][ROWS] if row["work"].startswith("1,000 ")]
     return Driver(_fit(stage), _fit(own), max(row["seconds"]["mid"] for row in graded) / 1_000)
 
 
@@ -171,8 +171,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=kind, default=value, help=f"{text} (%(default)s)".strip())
     parser.add_argument("--measured", type=Path, default=MEASURED, help="JSON of `python -m benchmarks`")
     args = vars(parser.parse_args())
-    measured = json.loads(args.pop("measured").read_text(encoding="utf-8"))
-    print(told(Job(**args), driver_from(measured)))
+    driver = driver_from(read_parts(args.pop("measured")))
+    print(told(Job(**args), driver))
 
 
 if __name__ == "__main__":

@@ -61,11 +61,22 @@ def metrics_file(path: Path, steps: dict[int, dict]) -> Path:
     return path
 
 
-def report_file(path: Path, models: tuple[str, ...] = ("sft", "dualgrpo"), condition: str = "aligned") -> Path:
+def report_file(
+    path: Path,
+    models: tuple[str, ...] = ("sft", "dualgrpo"),
+    condition: str = "aligned",
+    decodings: tuple[str, ...] = ("greedy",),
+) -> Path:
+    """``decodings``: of the training seeds of each model."""
     rows = [
         {"model": model, "condition": condition, "measure": measure, "value": 0.5, "low": 0.25, "high": 0.75, "n": 25}
         for model in models
         for measure in ("share_general", "prob_general", "acc_free", "regret")
     ]
-    path.write_text(json.dumps({"measures": rows}))
+    runs = [
+        {"model": model, "seed": seed, "settings": {"decoding": decoding}}
+        for model in models
+        for seed, decoding in enumerate(decodings)
+    ]
+    path.write_text(json.dumps({"models": runs, "measures": rows}))
     return path

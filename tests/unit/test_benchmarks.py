@@ -4,12 +4,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from benchmarks import results, rl_step
 from benchmarks.harness import Row, Seconds, in_turn, ratios, table
-from benchmarks.scale import OWN, STAGE, Driver, Job, driver_from, estimate, told
+from benchmarks.scale import MEASURED, OWN, STAGE, Driver, Job, driver_from, estimate, told
 
 JOB = Job(
     parameters=1e9, kv_bytes=1e4, gpus=8, tensor_parallel=1, prompts=64, rollouts=8, prompt_tokens=1000,
@@ -63,8 +65,87 @@ def test_constants_come_from_a_file_of_measurements():
     own = [row(OWN, b, t, 1e-4 * b + 1e-9 * b * t) for b, t in sizes]
     both = [row(STAGE, b, t, 1e-4 * b + 1.1e-8 * b * t) for b, t in sizes]
     rewards = [{"work": "1,000 characters", "seconds": {"mid": 2e-5}}]
-    found = driver_from({"parts": {"trainer_parts": both + own, "rewards": rewards}})
+    found = driver_from({"trainer_parts": {"rows": both + own}, "rewards": {"rows": rewards}})
     assert found.own == pytest.approx(DRIVER.own) and found.stage == pytest.approx(DRIVER.stage, abs=1e-12)
     assert found.grading == pytest.approx(DRIVER.grading)
     with pytest.raises(ValueError, match="no part trainer_parts"):
-        driver_from({"parts": {"rewards": rewards}})
+        driver_from({"rewards": {"rows": rewards}})
+
+
+HERE = {"cpu": "a", "cores": 2, "gpu": None, "load_before": 0.5, "python": "3", "versions": ["verl 0.9.1"]}
+
+
+def measured(repeats, quick):
+    yield Row("x", "w", Seconds(1.0, 1.0, float(repeats)))
+
+
+@pytest.fixture
+def keep(tmp_path, monkeypatch):
+    """What ``python -m benchmarks PART`` keeps, of a part that measures nothing, on a machine like ``HERE``."""
+
+    def kept(part, repeats=7, quick=False, **here):
+        machine = {**HERE, **here}
+        monkeypatch.setattr(results, "surroundings", lambda: machine)
+        results.check_replaceable(tmp_path / "out.json", [part], machine, quick)
+        results.record(part, measured, repeats, quick, tmp_path / "out.json")
+        return results.read_parts(tmp_path / "out.json")
+
+    return kept
+
+
+def test_every_part_keeps_what_it_was_measured_with(keep):
+    keep("one", 7, load_before=2.0, versions=["verl 0.9.0"])
+    found = keep("two", 5, quick=True, cpu="b")
+    assert (found["one"]["machine"]["cpu"], found["two"]["machine"]["cpu"]) == ("a", "b")
+    assert found["one"]["machine"]["versions"] == ["verl 0.9.0"] and found["one"]["machine"]["load_before"] == 2.0
+    assert [(part["repeats"], part["quick"]) for part in found.values()] == [(7, False), (5, True)]
+    assert [part["rows"][0]["seconds"]["high"] for part in found.values()] == [7.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"quick": True}, "its one has full sizes, which --quick would replace"),
+        ({"cores": 4}, "its one is of another machine \\(cores 2\\)"),
+        ({"gpu": "1 x H100"}, "its one is of another machine \\(gpu None\\)"),
+    ],
+)
+def test_results_are_not_lost_to_quick_ones_or_to_another_machines(keep, change, message):
+    keep("one")
+    with pytest.raises(ValueError, match=message):
+        keep("one", **change)
+    assert keep("two")["one"]["quick"] is False
+
+
+def test_the_same_machine_may_measure_again_and_quick_ones_give_way(keep):
+    assert keep("one", quick=True)["one"]["quick"] is True
+    assert keep("one", 3, versions=["verl 0.9.2"], load_before=9.0)["one"]["repeats"] == 3
+
+
+@pytest.mark.parametrize("text", ['{"machine": {}, "parts": {"one": []}}', "[]", "{", '{"parts": 1}'])
+def test_a_file_of_another_form_is_refused(keep, tmp_path, text):
+    (tmp_path / "out.json").write_text(text)
+    with pytest.raises(ValueError, match=r"out\.json: parts as `python -m benchmarks` writes them are needed"):
+        keep("two")
+    assert (tmp_path / "out.json").read_text() == text
+
+
+def test_the_published_results_are_read():
+    parts = results.read_parts(MEASURED)
+    assert (parts["advantage"]["repeats"], parts["trainer_parts"]["repeats"]) == (7, 5)
+    assert driver_from(parts).grading > 0
+
+
+def test_rl_steps_are_compared_at_as_many_decoded_tokens():
+    """A forced prefix counts in a response's length, and no engine decodes it."""
+    prefixes = [[1] * 6, [2] * 7]
+    lengths = rl_step.response_lengths(prefixes)
+    assert lengths == {rl_step.OURS: 39, rl_step.STOCK: 32}
+    seconds = {f"timing_s/{part}": [3.9] for part in rl_step.PARTS}
+    logs = {arm: pd.DataFrame({**seconds, "response_length/mean": [float(lengths[arm])]}) for arm in rl_step.ARMS}
+    rows = {row.what: row for row in rl_step.compared(logs, prefixes)}
+    assert "32.5 against 32 decoded tokens" in rows["step"].work
+    assert rows["step"].ratio.mid == 1 and rows["step"].goal == rl_step.GOAL
+    for part in ("gen", "step"):
+        row = rows[f"{part} per decoded token"]
+        assert row.seconds.mid == pytest.approx(3.9 / (8 * 4 * 32.5)) and row.ratio.mid == pytest.approx(32 / 32.5)

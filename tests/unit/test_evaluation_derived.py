@@ -1,11 +1,12 @@
 """Derived items: personas dealt out again, and personas that order a mode; the rest of an item stays."""
 
+import time
 from collections import Counter
 
 import pytest
 from tiny_model import build_tiny_tokenizer
 
-from personadual.evaluation import offline
+from personadual.evaluation import derived, offline
 from personadual.evaluation.data import Item
 from personadual.evaluation.derived import WORDINGS, derive
 from personadual.evaluation.engine import Completion
@@ -80,6 +81,22 @@ def test_questions_that_no_persona_fits_are_left_out():
         derive(both, ["shuffled"], DEFAULT_MODES)
     third = item(2, "unaligned", "I walk.", "b?")
     assert len(derive([*both, third], ["shuffled"], DEFAULT_MODES)) == 2
+
+
+def test_time_does_not_grow_with_the_square_of_the_items_where_few_personas_fit(monkeypatch):
+    alike = [item(number, "unaligned", "I sail.") for number in range(6000)]
+    start = time.process_time()
+    assert derived.shuffled(alike, DEFAULT_MODES, 6000) == []
+    assert time.process_time() - start < 5
+    # Two personas in two blocks: what fits stands half the file away, and is found for all.
+    blocks = [item(number, "unaligned", "I sail." if number < 1000 else "I row.") for number in range(2000)]
+    assert len(derived.shuffled(blocks, DEFAULT_MODES, 2000)) == 2000
+    looked = []
+    monkeypatch.setattr(derived, "occurs", lambda answer, persona: looked.append(answer) or True)
+    monkeypatch.setattr(derived, "TRIES", 10)
+    others = [item(number, "unaligned", f"Persona {number}.", truth=f"t{number}") for number in range(300)]
+    assert derived.shuffled(others, DEFAULT_MODES, 300) == []
+    assert len(looked) <= 300 * (10 + 2)
 
 
 def test_orders_name_the_wrong_mode_in_every_wording():

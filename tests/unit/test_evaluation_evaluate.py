@@ -2,6 +2,9 @@
 
 import argparse
 import json
+import re
+import time
+from contextlib import contextmanager, nullcontext
 
 import pandas as pd
 import pytest
@@ -9,9 +12,12 @@ from openai_server import OpenAIServer
 from tiny_model import tokenizer_with
 
 from personadual.cli import main
+from personadual.evaluation import asking
 from personadual.evaluation.cli import add_eval_arguments
+from personadual.evaluation.generate import RowMaker
 from personadual.evaluation.load import read_generations
-from personadual.evaluation.runfile import read_meta
+from personadual.evaluation.runfile import RunFile, read_meta
+from personadual.modes import DEFAULT_MODES
 
 TERSE = [{"name": "long", "tag": "[Long]"}, {"name": "terse", "tag": "[Gist]"}]
 
@@ -72,6 +78,28 @@ def test_what_cannot_work_is_refused_before_anything_starts(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("extra", "truth", "message"),
+    [
+        ({"options": ["a", "b", "c", "d"]}, "E", "reward_model.ground_truth .* 'E' is none of the 4 options"),
+        ({}, " ", "reward_model.ground_truth must be a text or a number"),
+        ({"options": "a, b"}, "a", "extra_info.options must be a list of texts, found 'a, b'"),
+        ({"source": 3}, "a", "field 'source' must be str or null, found 3"),
+    ],
+)
+def test_a_row_that_no_answer_could_be_graded_for_is_refused_first(extra, truth, message, tmp_path, capsys):
+    rows = pd.read_parquet(write_rows(tmp_path / "t.parquet")).to_dict("records")
+    for row in rows:
+        row["extra_info"] = {**row["extra_info"], **dict.fromkeys(extra)}
+    rows[5]["extra_info"].update(extra)
+    rows[5]["reward_model"]["ground_truth"] = truth
+    pd.DataFrame(rows).to_parquet(tmp_path / "t.parquet")
+    given = ["m", "--endpoint", "http://127.0.0.1:9/v1", "--data", tmp_path / "t.parquet", "--out", tmp_path / "o"]
+    assert run(*given, "--derive", "orders") == 2
+    assert re.search(rf"t\.parquet: row 5: .*{message}", capsys.readouterr().err)
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ("--limit", "0"),
@@ -104,6 +132,27 @@ def test_derived_items_are_asked_beside_the_others(tokenizer, tmp_path):
     assert (frame["mode"] == "invalid").all()  # though some personas hold a tag, in its own line
     assert sorted(prompts) == sorted("User profile: " + persona for persona in frame["persona"])
     assert read_meta(tmp_path / "m.jsonl")["settings"]["decoding"] == "greedy"
+
+
+def test_samples_can_be_added_to_a_run_that_was_greedy(tokenizer, tmp_path, capsys):
+    """The first sample settles how they are drawn; until then, and for a run that wants none, any setting will do."""
+    data, path = write_rows(tmp_path / "t.parquet", count=2), tmp_path / "m.jsonl"
+    with OpenAIServer(tokenizer, lambda prompt, body: "yes") as server:
+        given = ["m", "--endpoint", server.url, "--data", data, "--out", path, "--free-only"]
+
+        def decoding(*arguments):
+            assert run(*given, *arguments) == 0
+            return read_meta(path)["settings"]["decoding"]
+
+        assert decoding() == decoding("--temperature", 0.3) == "greedy"
+        sampled = "greedy; sampled at temperature 0.7, top_p 0.9"
+        drawn = ["--temperature", 0.7, "--top-p", 0.9]
+        assert decoding("--samples", 1, *drawn) == decoding("--samples", 2, *drawn) == sampled
+        assert decoding() == sampled
+        assert run(*given, "--samples", 3) == 2
+    assert f"decoding: {sampled!r} there, 'greedy; sampled at temperature 1, top_p 1' now" in capsys.readouterr().err
+    counts = read_generations([path]).groupby(["item", "sample"]).size()
+    assert list(counts.index) == [(item, sample) for item in range(2) for sample in range(3)] and (counts == 1).all()
 
 
 def test_the_models_own_modes_and_graders_are_used(tokenizer, tmp_path, capsys):
@@ -139,6 +188,25 @@ def test_another_model_or_way_needs_another_file(tokenizer, tmp_path, capsys):
         assert "way: 'chat' there, 'completions with token ids' now" in capsys.readouterr().err
         assert run("m=other", *given) == 2
         assert "model: 'm' there, 'other' now" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_generation_seconds_leave_out_how_long_the_engine_takes_to_start_and_end(fails, tmp_path, monkeypatch):
+    @contextmanager
+    def slow(*arguments):
+        time.sleep(0.3)
+        try:
+            yield iter([[1]] if fails else [])
+        finally:
+            time.sleep(0.3)
+
+    monkeypatch.setattr(asking, "_served", slow)
+    with RunFile(tmp_path / "m.jsonl", {}) as out:
+        what = asking.Run(None, out, RowMaker("m", 0, DEFAULT_MODES, None, 1.0), [None], None)
+        with pytest.raises(TypeError) if fails else nullcontext():
+            asking.ask(argparse.Namespace(endpoint="x"), what, [], print)
+    (session,) = read_meta(tmp_path / "m.jsonl")["sessions"]
+    assert session["generation_seconds"] < 0.2 and session["answers"] == 0
 
 
 def test_a_response_length_that_a_prefix_fills_is_refused(tokenizer, tmp_path, capsys):

@@ -19,7 +19,8 @@ from personadual.evaluation.prompts import TokenPrompts
 from personadual.evaluation.runfile import RunFile, meta_path, read_meta
 from personadual.modes import DEFAULT_MODES, GENERAL, PERSONALIZED, Mode, Modes
 
-SETTINGS = {"label": "m", "dtype": "float32", "modes": [{"name": "general", "tag": "[G]"}]}
+MODES = [{"name": mode.name, "tag": mode.tag} for mode in DEFAULT_MODES]
+SETTINGS = {"label": "m", "dtype": "float32", "modes": MODES}
 
 
 class CharTokenizer:
@@ -265,10 +266,13 @@ def test_rows_without_settings_and_broken_lines_are_refused(tmp_path):
         RunFile(path, SETTINGS)
 
 
-def test_a_lone_surrogate_is_written_as_text(tmp_path):
-    with RunFile(tmp_path / "m.jsonl", SETTINGS) as out:
-        out.append([{"response": "a\ud800b"}])
-    assert json.loads((tmp_path / "m.jsonl").read_bytes()) == {"response": "a?b"}
+def test_a_lone_surrogate_in_an_answer_is_graded_and_written_as_text(items, tmp_path):
+    path, asks = tmp_path / "m.jsonl", plan(items[:1], DEFAULT_MODES, free_only=True)
+    with RunFile(path, SETTINGS) as out:
+        maker = RowMaker("m", 0, DEFAULT_MODES, grade, 1.0)
+        generate(maker, [[(asked, Reply("yes\ud800", 3, True)) for asked in asks]], 1, out, print, Counts())
+    (row,) = read_generations([path]).to_dict("records")
+    assert (row["response"], row["acc"]) == ("yes?", 1.0)
 
 
 def test_three_modes_decide_at_their_first_difference():

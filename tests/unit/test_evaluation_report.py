@@ -4,6 +4,7 @@ import argparse
 import gzip
 import json
 import math
+import random
 import re
 import shutil
 
@@ -154,6 +155,84 @@ def test_runs_that_were_not_alike_are_named(files, tmp_path):
     assert any("not one of the manifest's files" in sentence for sentence in limits)
 
 
+CUSTOM = [{"name": "plain", "tag": "[P]"}, {"name": "warm", "tag": "[W]"}]
+
+
+def custom(path, modes=CUSTOM):
+    """Answers in two modes of one's own, the second one first in the file, with their settings."""
+    names = {"general": "plain", "personalized": "warm"}
+    rows = [
+        {key: names.get(value, value) if key.endswith("mode") else value for key, value in entry.items()}
+        for entry in reversed(generations(path.stem, 0.95, 0.4))
+    ]
+    if modes is not None:
+        settings = {"label": path.stem, "seed": 0, "modes": modes}
+        write_json(meta_path(path), {"settings": settings, "sessions": []})
+    return write(path, rows)
+
+
+def test_the_plain_mode_is_the_first_of_the_settings_in_whatever_order_answers_came(tmp_path):
+    for shuffle in range(6):
+        path = custom(tmp_path / "m.jsonl")
+        lines = path.read_text().splitlines(keepends=True)
+        random.Random(shuffle).shuffle(lines)
+        path.write_text("".join(lines))
+        report = read_report([path], "t")
+        assert report.modes == ["plain", "warm"]
+        rates = report.summary[report.summary["measure"] == "over_personalized"].set_index("condition")["n"]
+        assert rates.to_dict() == {"none": 10, "personal": 0, "factual": 10, "all": 10}
+    # Of free answers alone too, none of which is in any mode.
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    write(path, [entry | {"mode": "invalid"} for entry in rows if entry["asked_mode"] == "free"])
+    assert read_report([path], "t").modes == ["plain", "warm"]
+
+
+def test_without_settings_modes_stand_as_the_answers_name_them(tmp_path):
+    assert read_report([custom(tmp_path / "m.jsonl", None)], "t").modes == ["warm", "plain"]
+    beside = [custom(tmp_path / "a.jsonl", None), custom(tmp_path / "b.jsonl")]
+    assert read_report(beside, "t").modes == ["plain", "warm"]
+
+
+@pytest.mark.parametrize(
+    ("modes", "message"),
+    [
+        (CUSTOM[::-1], r"b.meta.json: the modes are warm, plain here and plain, warm in .*a.meta.json"),
+        ([*CUSTOM, {"name": "terse", "tag": "[T]"}], "the modes are plain, warm, terse here and plain, warm in"),
+        (CUSTOM[:1], r"b.meta.json: settings.modes: at least 2 are needed, found 1"),
+        ("modes.yaml", r"b.meta.json: settings.modes: a list of .* is needed, found 'modes.yaml'"),
+    ],
+)
+def test_settings_whose_modes_disagree_or_are_none_are_refused(modes, message, tmp_path):
+    paths = [custom(tmp_path / "a.jsonl"), custom(tmp_path / "b.jsonl", modes)]
+    with pytest.raises(ValueError, match=message):
+        read_report(paths, "t")
+
+
+@pytest.mark.parametrize(
+    ("column", "name", "message"),
+    [
+        ("asked_mode", "<b>[x](http://e.vil)", "is no name of a mode"),
+        ("mode", "two words", "is no name of a mode"),
+        ("asked_mode", "invalid", "is no name of a mode"),
+        ("mode", "free", "is no name of a mode"),
+    ],
+)
+def test_names_that_no_mode_can_have_are_refused_by_line_and_field(column, name, message, tmp_path):
+    rows = generations("m", 0.5, 0.5, count=2)
+    rows[4][column] = name
+    with pytest.raises(ValueError, match=rf"g.jsonl:5: item 1: field '{column}': {re.escape(repr(name))} {message}"):
+        read_generations([write(tmp_path / "g.jsonl", rows)])
+
+
+def test_a_mode_that_the_settings_do_not_know_is_refused(tmp_path):
+    path = custom(tmp_path / "m.jsonl")
+    write(path, generations("m", 0.5, 0.5))
+    with pytest.raises(
+        ValueError, match=r"m.jsonl:2: item 0: field 'asked_mode': 'general' is none of the modes plain"
+    ):
+        read_generations([path])
+
+
 def test_hostile_text_breaks_no_table(tmp_path):
     rows = generations("m|<i>", 0.5, 0.5, response=HOSTILE, persona=HOSTILE, question=HOSTILE, ground_truth=HOSTILE)
     rows += generations("$\\frac", 0.9, 0.1, response=HOSTILE, persona=HOSTILE, question=HOSTILE, ground_truth=HOSTILE)
@@ -244,6 +323,48 @@ def test_report_of_bad_input_returns_2(tmp_path, capsys):
     assert run_report(report_arguments(path, "--out", tmp_path / "o")) == 2
     assert "g.jsonl:1: missing field(s)" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": {"b": [1, NaN]}}', r"run.json: a.b\[1\]: a finite number or null is needed, found nan"),
+        ('{"a": 1e999}', r"run.json: a: a finite number or null is needed, found inf"),
+        ('{"a": "x\\ud800"}', r"run.json: a: half a character, which is no text: 'x.ud800'"),
+        ('{"x\\ud800": 1}', r"run.json: a key: half a character"),
+        ("[" * 100_000, r"run.json: not JSON: "),
+        ("[1]", r"run.json: a JSON object is needed, found list"),
+    ],
+)
+@pytest.mark.parametrize("option", ["--run", "--manifest"])
+def test_what_json_has_no_form_for_is_refused_before_anything_is_written(
+    files, tmp_path, capsys, option, text, message
+):
+    (tmp_path / "run.json").write_text(text)
+    assert run_report(report_arguments(files[0], "--out", tmp_path / "o", option, tmp_path / "run.json")) == 2
+    assert re.search(f"error: .*{message}", capsys.readouterr().err)
+    assert not (tmp_path / "o").exists()
+
+
+def test_settings_beside_the_answers_are_held_to_the_same(files, tmp_path):
+    meta_path(files[0]).write_text('{"settings": {"label": "base", "top_p": Infinity}}')
+    with pytest.raises(ValueError, match=r"base.meta.json: settings.top_p: a finite number or null is needed"):
+        read_report(files, "t")
+
+
+@pytest.mark.parametrize("below", ["", "inside/deep"])
+def test_out_that_is_a_file_is_refused_at_once(files, tmp_path, capsys, below):
+    (tmp_path / "o").write_text("")
+    missing = tmp_path / "none.jsonl"  # out is looked at before the answers
+    assert run_report(report_arguments(missing, "--out", tmp_path / "o" / below)) == 2
+    assert f"{tmp_path / 'o'} is a file; name another --out" in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_is_one_line(files, tmp_path, capsys):
+    (tmp_path / "o" / "report.json").mkdir(parents=True)
+    assert run_report(report_arguments(files[0], "--out", tmp_path / "o")) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and "report.json" in err and err.count("\n") == 1
 
 
 def test_training_log_keeps_numbers_and_later_files_win(tmp_path):

@@ -78,6 +78,26 @@ def test_tags_of_other_modes_reach_the_example(tmp_path):
     ast.parse(code)
 
 
+@pytest.mark.parametrize(
+    ("decodings", "said"),
+    [
+        (("greedy", "greedy"), "greedy"),
+        (("greedy; sampled at temperature 0.7, top_p 0.9",), "sampled at temperature 0.7, top_p 0.9"),
+        (
+            ("greedy", "greedy; sampled at temperature 1, top_p 1"),
+            "greedy or sampled at temperature 1, top_p 1",
+        ),
+        ((), "decoding not given"),
+    ],
+)
+def test_a_card_says_how_the_answers_it_counts_were_decoded(decodings, said, tmp_path):
+    """Where there are sampled answers, the measures are theirs, not the greedy ones'."""
+    path = report_file(tmp_path / "report.json", ("one",), decodings=decodings)
+    training = training_of(tmp_path, None)
+    text = card(facts(report=read_report(path, None, training.modes)), training)
+    assert f"Evaluation of `one`, answers in a mode of the model's choice, {said}; 95 % intervals" in text
+
+
 def rendered(text: str) -> list:
     from markdown_it import MarkdownIt
 
@@ -105,7 +125,7 @@ def test_hostile_text_changes_no_structure(tmp_path, hostile):
         entry = {"rows": 1, "sha256": text, "counts": {text: 1}}
         manifest = {"name": text, "seed": 1, "licences": {text: text}, "files": {text: entry}}
         (folder / "manifest.json").write_text(json.dumps(manifest))
-        report = report_file(folder / "report.json", (text,), condition=text)
+        report = report_file(folder / "report.json", (text,), condition=text, decodings=(text or "x",))
         shown_facts = facts(
             checkpoint={"name": text, "step": 3},
             data=read_manifest(folder / "manifest.json"),

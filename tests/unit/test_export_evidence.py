@@ -142,3 +142,6 @@ def test_the_model_in_the_report_must_be_clear(tmp_path):
         with pytest.raises(ExportError, match=f"{message} in it; name one by --report-model: sft, dualgrpo"):
             read_report(path, label, DEFAULT_MODES)
     assert read_report(report_file(path, ("one",)), None, DEFAULT_MODES)["model"] == "one"
+    for models in (None, {}, [1, {"model": "one"}, {"model": "one", "settings": {"decoding": 1}}]):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "models": models}))
+        assert read_report(path, None, DEFAULT_MODES)["decoding"] == []

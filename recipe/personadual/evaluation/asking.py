@@ -46,15 +46,16 @@ def ask(args: argparse.Namespace, run: Run, shares: Sequence[Mapping[str, str]],
         return
     run.out.add_session({"command": command_line()})
     counts, told = Counts(), dict[str, Any]()
-    start = time.monotonic()
     try:
         answers = _served(args, run, told) if args.endpoint else _offline(args, run, shares, counts, told, say)
         with answers as found:
             start = time.monotonic()
-            generate(run.maker, found, len(run.asks), run.out, say, counts)
+            try:
+                generate(run.maker, found, len(run.asks), run.out, say, counts)
+            finally:  # before the engine ends, which takes its own time
+                told["generation_seconds"] = round(time.monotonic() - start, 1)
     finally:
-        seconds = {"generation_seconds": round(time.monotonic() - start, 1)}
-        run.out.extend_session(counts.as_json() | seconds | told)
+        run.out.extend_session(counts.as_json() | told)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from personadual.evaluation.evaluate import evaluate, say
+from personadual.files import NO_SPACE
 
 
 def add_eval_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,12 +86,16 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_report(args: argparse.Namespace) -> int:
-    """``personadual report``: write the report and print its main tables."""
+    """``personadual report``: write the report and print its main tables.
+
+    Returns 0, 2 for arguments and files that won't do, 1 for a report that could not be written.
+    """
     from personadual.evaluation.options import statistics_from
     from personadual.evaluation.report import read_report, terminal_text, write_report
 
     extras = {"run": args.run_settings, "manifest": args.manifest}
     try:
+        _check_out(args.out)
         report = read_report(
             args.generations,
             args.title,
@@ -99,13 +104,26 @@ def run_report(args: argparse.Namespace) -> int:
             args.curve,
             statistics=statistics_from(args),
         )
-    except (ValueError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ModuleNotFoundError, RecursionError) as error:
         say(f"error: {error}")
         return 2
-    path = write_report(report, args.out)
+    try:
+        path = write_report(report, args.out)
+    except (ValueError, OSError, RecursionError) as error:
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            raise  # the command line tells it, with what to do
+        say(f"error: the report was not written: {error}")
+        return 1
     print(terminal_text(report))
     say(f"report: {path}")
     return 0
+
+
+def _check_out(out: Path) -> None:
+    """Refuse what can't become a folder, before minutes are spent on the numbers. Makes nothing."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"--out {out}: a folder is needed, but {there} is a file; name another --out")
 
 
 def _positive(text: str) -> int:

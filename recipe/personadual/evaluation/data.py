@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Item:
     """What is asked (``prompt``, chat messages), and what the grader and the measures need to know about it.
 
     ``extra_info`` is the row's, with the fields that a generation row copies filled in. ``base_item`` is the number of
-    the item that this one was made from (``derived``).
+    the item that this one was made from (``derived``); ``where`` its file and row, for messages.
     """
 
     item: int
@@ -41,6 +41,7 @@ class Item:
     ground_truth: str
     extra_info: dict[str, Any]
     base_item: int | None = None
+    where: str = field(default="", compare=False)
 
     @property
     def condition(self) -> str:
@@ -118,10 +119,10 @@ def _item(row: dict[str, Any], number: int | None, where: str) -> Item:
         PERSONA: "",
         QUESTION: prompt[-1].get("content"),
     }
-    for field, instead in filled.items():
-        value = instead if extra.get(field) is None else extra[field]
+    for name, instead in filled.items():
+        value = instead if extra.get(name) is None else extra[name]
         if not isinstance(value, str):
-            raise ValueError(f"{where}: {EXTRA_INFO}.{field} must be a text, found {type(value).__name__}")
-        extra[field] = value
+            raise ValueError(f"{where}: {EXTRA_INFO}.{name} must be a text, found {type(value).__name__}")
+        extra[name] = value
     extra |= {ITEM: number, RIGHT_MODE: extra.get(RIGHT_MODE)}
-    return Item(number, prompt, row[DATA_SOURCE], str(reward[GROUND_TRUTH]), extra)
+    return Item(number, prompt, row[DATA_SOURCE], str(reward[GROUND_TRUTH]), extra, where=where)

@@ -7,10 +7,13 @@ every run: drawn by ``SEED`` over the whole file, whatever part of it is asked.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import cycle
 from typing import Any
+
+import numpy as np
 
 from personadual.data_prep.served.texts import occurs
 from personadual.evaluation.attacks import ATTACKS, TAG
@@ -34,6 +37,8 @@ from personadual.schema import (
 ORDERS = "orders"
 NAMES = (SHUFFLED, ORDERS)
 SEED = 1
+TRIES = 1000
+"""Personas that are looked through for one that doesn't name a question's answer; else time is quadratic."""
 
 OBJECTIVE = (UNALIGNED, ALIGNED, CONFLICTING)
 """Conditions of questions whose right answer is the same whoever asks."""
@@ -72,22 +77,34 @@ def shuffled(items: Sequence[Item], modes: Modes, offset: int) -> list[Item]:
     All personas of the file are dealt out again, each once, none to its own question, none equal to the one before,
     and none that names the answer. The persona then has nothing to do with the question: the right mode is the first
     one, which disregards it. Questions whose answer the persona decides would be left without a known answer, so they
-    only give their personas; so does a question that no free persona fits.
+    only give their personas; so does a question that no free persona fits (of those that are somebody else's, ``TRIES``
+    are looked through for the answer).
     """
     owners = [item for item in items if item.persona]
-    donors = list(range(len(owners)))
-    random.Random(f"{SEED}/{SHUFFLED}").shuffle(donors)
+    order = list(range(len(owners)))
+    random.Random(f"{SEED}/{SHUFFLED}").shuffle(order)
+    donors, places = np.array(order, dtype=int), np.arange(len(owners))
+    questions = _numbered(item.extra_info[QUESTION_ID] for item in owners)
+    personas = _numbered(item.persona for item in owners)
+    answers = [tuple(_answers(item)) if item.condition in OBJECTIVE else () for item in owners]
+    any_in = lru_cache(maxsize=1 << 16)(lambda phrases, text: any(occurs(phrase, text) for phrase in phrases))
 
-    def clash(receiver: int, donor: int) -> bool:
-        to, of = owners[receiver], owners[donor]
-        same = to.extra_info[QUESTION_ID] == of.extra_info[QUESTION_ID] or to.persona == of.persona
-        return same or (to.condition in OBJECTIVE and any(occurs(answer, of.persona) for answer in _answers(to)))
+    def apart(to: Any, of: Any) -> Any:
+        return (questions[to] != questions[of]) & (personas[to] != personas[of])
+
+    def named(to: int, of: int) -> bool:
+        return any_in(answers[to], owners[of].persona)
+
+    def clash(to: int, of: int) -> bool:
+        return not apart(to, of) or named(to, of)
 
     for place in range(len(owners)):
-        if clash(place, donors[place]):
-            others = ((place + step) % len(owners) for step in range(1, len(owners)))
-            swap = next((o for o in others if not clash(place, donors[o]) and not clash(o, donors[place])), place)
-            donors[place], donors[swap] = donors[swap], donors[place]
+        mine = donors[place]
+        if clash(place, mine):
+            others = np.roll(places, -place)[1:]
+            fit = others[apart(place, donors[others]) & apart(others, mine)][:TRIES]
+            swap = next((o for o in fit.tolist() if not named(place, donors[o]) and not named(o, mine)), place)
+            donors[place], donors[swap] = donors[swap], mine
     changes = {CONDITION: SHUFFLED, RIGHT_MODE: modes[0].name}
     return [
         _with_persona(item, owners[donor].persona, item.item + offset, changes)
@@ -112,6 +129,12 @@ def orders(items: Sequence[Item], modes: Modes, offset: int) -> list[Item]:
         persona = item.persona + next(wordings).replace(TAG, mode.tag)
         found.append(_with_persona(item, persona, item.item + offset, {CONDITION: ORDERS_PREFIX + mode.name}))
     return found
+
+
+def _numbered(texts: Iterable[str]) -> np.ndarray:
+    """A number for each text, the same for the same."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(text, len(numbers)) for text in texts], dtype=int)
 
 
 def _with_persona(item: Item, persona: str, number: int, changes: dict[str, Any]) -> Item:

@@ -12,20 +12,19 @@ from typing import Any
 
 from personadual.evaluation.asking import Run, ask, endpoint_settings
 from personadual.evaluation.data import Item, check_right_modes, first_of_each_condition, read_items
+from personadual.evaluation.decoding import DECODING, decoding_of
 from personadual.evaluation.derived import derive
 from personadual.evaluation.endpoint import EndpointError
 from personadual.evaluation.endpoint_ways import BY_CHAT, BY_TOKENS
 from personadual.evaluation.fingerprint import model_fingerprint, version_of
-from personadual.evaluation.generate import RowMaker, pending, plan
+from personadual.evaluation.generate import RowMaker, check_gradable, pending, plan
 from personadual.evaluation.pool import EngineError, gpu_shares
 from personadual.evaluation.prompts import TokenPrompts
-from personadual.evaluation.runfile import RunFile
+from personadual.evaluation.runfile import MODES, RunFile
 from personadual.evaluation.targets import Target, read_targets
 from personadual.export.folder import RECORD
 from personadual.files import sha256_of
 from personadual.modes import Modes
-
-GREEDY = "greedy"
 
 
 def evaluate(args: argparse.Namespace) -> int:
@@ -86,6 +85,8 @@ def chosen_items(items: list[Item], names: list[str], modes: Modes, limit: int |
 def _prepare(args: argparse.Namespace, target: Target, items: list[Item], modes: Modes, files: ExitStack) -> Run:
     mode_list = [{"name": mode.name, "tag": mode.tag} for mode in modes]
     grader = _grader(items, mode_list, args.reward_kwargs)
+    maker = RowMaker(target.label, target.seed, modes, grader, args.temperature)
+    check_gradable(items, maker)
     asks = plan(items, modes, args.samples, args.free_only)
     about = {} if args.endpoint else _offline(args, target)
     tokenizer = _tokenizer(args, target)
@@ -94,24 +95,22 @@ def _prepare(args: argparse.Namespace, target: Target, items: list[Item], modes:
         raise ValueError(
             f"--max-tokens {args.max_tokens} leaves nothing behind a prefix of {prompts.longest_prefix} tokens"
         )
-    sampling = f"sampled at temperature {args.temperature:g}, top_p {args.top_p:g}"
     settings = {
         "label": target.label,
         "seed": target.seed,
         **(about or _served(args, target, prompts)),
         "data_sha256": sha256_of(args.data),
-        "modes": mode_list,
+        MODES: mode_list,
         "max_tokens": args.max_tokens,
         "chat_template_kwargs": args.chat_template_kwargs,
         "reward_kwargs": args.reward_kwargs,
-        "decoding": f"{GREEDY}; {sampling}" if args.samples else GREEDY,
+        DECODING: decoding_of(args.samples, args.temperature, args.top_p),
         "transformers": version_of("transformers"),
         "personadual": version_of("personadual"),
     }
     out = files.enter_context(RunFile(target.out, settings))
     todo = pending(asks, out.rows)
     say(f"{target.label}: {len(asks)} answers asked for, {len(asks) - len(todo)} there already")
-    maker = RowMaker(target.label, target.seed, modes, grader, args.temperature)
     return Run(target, out, maker, todo, prompts)
 
 

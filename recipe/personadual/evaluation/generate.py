@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from personadual.data_prep.chat import response
 from personadual.evaluation import columns
 from personadual.evaluation.data import Item
 from personadual.evaluation.runfile import RunFile
@@ -17,6 +18,7 @@ from personadual.schema import (
     ASKED_MODE,
     CONDITION,
     DATA_SOURCE,
+    EXTRA_INFO,
     FORMAT,
     FREE,
     GROUND_TRUTH,
@@ -24,6 +26,7 @@ from personadual.schema import (
     PERSONA,
     QUESTION,
     QUESTION_ID,
+    REWARD_MODEL,
     RIGHT_MODE,
     SCORE,
     SOURCE,
@@ -118,8 +121,10 @@ class RowMaker:
     def row(self, asked: Asked, reply: Reply) -> dict[str, Any]:
         """The mode is read from the text, of forced rows too."""
         item = asked.item
+        # A lone surrogate, which a byte-level tokenizer or a server's JSON can hold, has no UTF-8; it counts as "?".
+        text = reply.response.encode(errors="replace").decode()
         extra_info = {**item.extra_info, ASKED_MODE: asked.asked_mode}
-        grade = self._grader(item.data_source, reply.response, item.ground_truth, extra_info=extra_info)
+        grade = self._grader(item.data_source, text, item.ground_truth, extra_info=extra_info)
         row = {
             columns.MODEL: self.label,
             columns.SEED: self.seed,
@@ -129,8 +134,8 @@ class RowMaker:
             **{name: item.extra_info[name] for name in COPIED},
             ASKED_MODE: asked.asked_mode,
             GROUND_TRUTH: item.ground_truth,
-            columns.RESPONSE: reply.response,
-            columns.MODE: parse_mode(reply.response, self.modes).name,
+            columns.RESPONSE: text,
+            columns.MODE: parse_mode(text, self.modes).name,
             **{name: float(grade[name]) for name in (ACC, FORMAT, SCORE)},
             columns.TAG_LOGPROB: reply.score.tag,
             columns.DECIDING_LOGPROB: reply.score.deciding,
@@ -141,6 +146,25 @@ class RowMaker:
             columns.BASE_ITEM: item.base_item,
         }
         return columns.check_row(row, f"item {item.item}, {asked.asked_mode}")
+
+
+def check_gradable(items: Sequence[Item], maker: RowMaker) -> None:
+    """Make a row of every item of the test file with its own truth as the answer.
+
+    Raises:
+        ValueError: naming file, row and field, for an item that no answer could be graded for or written of.
+    """
+    for item in items:
+        if item.base_item is not None:  # derived: its truth and options are the base item's
+            continue
+        reply = Reply(response(maker.modes[0], item.ground_truth), 0, False)
+        try:
+            maker.row(Asked(item, FREE), reply)
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{item.where}: no answer to it could be graded, see its {REWARD_MODEL}.{GROUND_TRUTH} and "
+                f"{EXTRA_INFO}: {error}. `personadual data validate` looks at every row"
+            ) from error
 
 
 def generate(

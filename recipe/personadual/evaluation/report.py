@@ -21,9 +21,9 @@ from personadual.evaluation.findings import what_it_shows
 from personadual.evaluation.fingerprint import command_line
 from personadual.evaluation.grid import to_grid
 from personadual.evaluation.limits import mixed_settings, mixed_temperatures, what_it_does_not_show
-from personadual.evaluation.load import mode_names, read_generations
+from personadual.evaluation.load import mode_names, read_generations, recorded_modes
 from personadual.evaluation.options import Statistics
-from personadual.evaluation.runfile import SESSIONS, SETTINGS, read_meta
+from personadual.evaluation.runfile import SESSIONS, SETTINGS, read_meta, read_object
 from personadual.evaluation.summary import by_source, seed_spread, summarise
 from personadual.evaluation.text import escape, plain_table
 from personadual.evaluation.verdict import over_personalization_cost, verdicts
@@ -52,10 +52,11 @@ class Report:
     log: pd.DataFrame | None = None
     panels: Sequence[Panel] = ()
     statistics: Statistics = field(default_factory=Statistics)
+    mode_order: Sequence[str] | None = None  # as the runs' settings have it; None where nothing is recorded
 
     def __post_init__(self) -> None:
         chosen = self.statistics
-        self.modes = mode_names(self.rows)
+        self.modes = mode_names(self.rows, self.mode_order)
         self.values = measures.item_values(self.rows, self.modes)
         grid = to_grid(self.values)
         pairs = chosen.pairs(list(grid.values))
@@ -123,18 +124,8 @@ def read_report(
         settings = {"settings": meta.get(SETTINGS, {}), "sessions": meta.get(SESSIONS, [])}
         models.append({MODEL: label, SEED: int(part[SEED].iloc[0]), **counts, **settings})
     log = read_training_log(training_logs) if training_logs else None
-    loaded = {name: _read_object(path) for name, path in (extras or {}).items() if path is not None}
-    return Report(title, rows, models, loaded, log, panels, statistics)
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: a JSON object is needed, found {type(found).__name__}")
-    return found
+    loaded = {name: read_object(path) for name, path in (extras or {}).items() if path is not None}
+    return Report(title, rows, models, loaded, log, panels, statistics, recorded_modes(paths))
 
 
 def write_report(report: Report, out: Path) -> Path:

@@ -81,8 +81,7 @@ def foreign(text: str, limit: int = 160) -> str:
 
     ``<code>`` around the escaped text keeps GitHub from making mentions of it.
     """
-    escaped = escape(text, limit)
-    return f"<code>{escaped}</code>" if escaped.strip() else "*(empty)*"
+    return f"<code>{escape(text, limit)}</code>" if visible(text).strip() else "*(empty)*"
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from personadual.evaluation.decoding import measured
 from personadual.evaluation.measures import ACC_FREE, TAG_VALIDITY, prob, share
 from personadual.evaluation.text import foreign, markdown_table, number
 from personadual.export.checks import sentences
@@ -26,6 +27,7 @@ LONGEST_LIST = 8
 DIGEST = 16
 # Nothing in these ends a code span or a table's cell.
 _NAME = re.compile(r"[A-Za-z0-9_.,:+/*=\[\]-]{1,160}")
+_DECODING = re.compile(r"greedy|sampled at temperature [0-9.e+-]{1,20}, top_p [0-9.e+-]{1,20}")
 METHODS = {RL: "reinforcement learning", SFT: "supervised fine-tuning"}
 
 
@@ -164,8 +166,9 @@ def mode_statistics(facts: Mapping[str, Any], modes: Modes) -> str:
     parts = []
     if facts["report"] is not None:
         parts.append(
-            f"Evaluation of {code(facts['report']['model'])}, greedy answers in a mode of the model's choice, 95 % "
-            f"intervals in brackets:\n\n{_report_table(facts['report'], modes)}"
+            f"Evaluation of {code(facts['report']['model'])}, answers in a mode of the model's choice, "
+            f"{_decoding(facts['report']['decoding'])}; 95 % intervals in brackets:\n\n"
+            f"{_report_table(facts['report'], modes)}"
         )
     metrics = facts["metrics"] or {"choice": {}, "rollouts": {}}
     if metrics["choice"]:
@@ -180,6 +183,12 @@ def mode_statistics(facts: Mapping[str, Any], modes: Modes) -> str:
             + _source_table(metrics["rollouts"], [*map(share, modes.names), *map(prob, modes.names)])
         )
     return "\n\n".join(parts) or f"Share of the modes: {NOT_GIVEN}."
+
+
+def _decoding(found: Sequence[str]) -> str:
+    """How the answers that the measures are taken of were decoded; training seeds may differ in it."""
+    told = {measured(text): None for text in found}
+    return " or ".join(text if _DECODING.fullmatch(text) else code(text) for text in told) or f"decoding {NOT_GIVEN}"
 
 
 def _report_table(report: Mapping[str, Any], modes: Modes) -> str:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from personadual.evaluation.decoding import DECODING
 from personadual.evaluation.measures import ACC_FREE, TAG_VALIDITY, prob, share
 from personadual.export import ExportError
 from personadual.export.checkpoint import read_object
@@ -112,7 +113,8 @@ def read_report(path: Path, label: str | None, modes: Modes) -> dict[str, Any]:
     Args:
         label: the model's name in the report; None where it has one model only.
 
-    Returns: ``model`` and ``conditions``: {condition: {measure: {value, low, high, n}}}.
+    Returns: ``model``, ``decoding`` (what the settings of its runs say, each once; empty where none does) and
+    ``conditions``: {condition: {measure: {value, low, high, n}}}.
 
     Raises:
         ExportError: no such report, or the model in it is not clear.
@@ -135,7 +137,19 @@ def read_report(path: Path, label: str | None, modes: Modes) -> dict[str, Any]:
             name = str(row.get(CONDITION))
             if numbers["value"] is not None and (name in conditions or len(conditions) < MOST_ROWS):
                 conditions.setdefault(name, {})[row["measure"]] = numbers
-    return {"model": label, "conditions": conditions}
+    return {"model": label, "decoding": _decodings(report, label), "conditions": conditions}
+
+
+def _decodings(report: Mapping[str, Any], label: str) -> list[str]:
+    """Of every training seed of the model, in order."""
+    models = report.get("models")
+    found: list[str] = []
+    for entry in models if isinstance(models, list) else []:
+        settings = entry.get("settings") if isinstance(entry, dict) and str(entry.get("model")) == label else None
+        text = _text(settings.get(DECODING)) if isinstance(settings, dict) else None
+        if text and text not in found and len(found) < MOST_ROWS:
+            found.append(text)
+    return found
 
 
 def _counts(entry: Mapping[str, Any]) -> dict[str, int]:
