@@ -7,59 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from monitor_logs import metrics, plot, write
 
-from personadual import cli, schema
+from personadual import schema
 from personadual.monitor.logs import is_file_log, read_events, read_lines
 from personadual.monitor.runs import read_run
 from personadual.monitor.series import Curve, curve_of, curves_of, mode_names, pick
-from personadual.monitor.signs import judge
-from personadual.monitor.thresholds import COLLAPSE_BELOW, GAP_BELOW
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "a $\\frac\x1b[31m _b"
-
-
-def write(path, steps):
-    """``steps``: {step: metrics}, as verl's file logger writes them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps({"step": s, "data": d}) + "\n" for s, d in steps.items()), encoding="utf-8")
-    return path
-
-
-def metrics(
-    p=(0.5, 0.5),
-    reward=((1.0, 0.2), (0.2, 1.0)),
-    gap=0.5,
-    invalid=0.0,
-    lengths=(30, 0.02, 0.1),
-    sources=("none", "personal"),
-):
-    """One step of training and validation: P(general) of two sources, rewards per source and mode; ``lengths``: the
-    longest response, the share of those as long, the lowest score and, if given, the mean score of a highest of 1."""
-    names = ("response_length/max", "response_length/clip_ratio", "critic/score/min", "critic/score/mean")
-    data = {"actor/kl_loss": 0.01, "response_length/mean": 20.0, "critic/score/max": 1.0}
-    data |= dict(zip(names, lengths, strict=False))
-    for source, general, (first, second) in zip(sources, p, reward, strict=True):
-        scope, val = f"dual_grpo/quickstart_{source}", f"val-dual/quickstart_{source}"
-        data |= {
-            f"{scope}/prob_general/mean": general * (1 - invalid),
-            f"{scope}/prob_personalized/mean": (1 - general) * (1 - invalid),
-            f"{scope}/reward_general/mean": first,
-            f"{scope}/reward_personalized/mean": second,
-            f"{scope}/win_general/mean": float(first > second),
-            f"{scope}/win_personalized/mean": float(second > first),
-            f"{scope}/mode_gap/mean": gap,
-            f"{scope}/share_invalid/mean": 0.0,
-            f"{val}/share_general/mean": general * (1 - invalid),
-            f"{val}/share_personalized/mean": (1 - general) * (1 - invalid),
-            f"{val}/share_invalid/mean": invalid,
-            f"{val}/hybrid_accuracy/mean": 0.5,
-        }
-    return data
-
-
-def plot(*arguments):
-    return cli.main(["plot", *map(str, arguments)])
 
 
 # Reading
@@ -255,107 +211,6 @@ def test_the_curve_over_all_rows_is_drawn_where_there_is_no_other():
     every, one = curve_of("dual_grpo/mode_gap/mean"), curve_of("dual_grpo/d/mode_gap/mean")
     assert pick([every, one], "dual_grpo", "mode_gap") == [one]
     assert pick([every], "dual_grpo", "mode_gap") == [every]
-
-
-# Signs
-
-
-def signs_of(steps, **options):
-    log = pd.DataFrame.from_dict(steps, orient="index")
-    return {sign.name: sign for sign in judge(log, curves_of(log), **options)}
-
-
-FORMAT_ONLY = ((0.1, 0.1), (0.1, 0.05))
-
-
-@pytest.mark.parametrize(
-    "steps, expected",
-    [
-        ({s: metrics(p=(0.5 + s / 50, 0.5 - s / 50)) for s in range(1, 21)}, set()),
-        ({s: metrics(p=(0.99, 0.97)) for s in range(1, 9)}, {"collapse"}),
-        # One source decided is what training is for.
-        ({s: metrics(p=(0.99, 0.5)) for s in range(1, 9)}, set()),
-        # Early values are not judged ...
-        ({s: metrics(p=(0.99, 0.97) if s < 10 else (0.8, 0.2)) for s in range(1, 21)}, set()),
-        ({s: metrics(invalid=1.0) for s in (1, 2)}, {"no mode learnt in SFT", "invalid tags"}),
-        # ... except whether SFT had taught the tags.
-        ({1: metrics(invalid=0.98), **{s: metrics() for s in range(2, 21)}}, {"no mode learnt in SFT"}),
-        ({s: metrics(invalid=0.03) for s in range(1, 9)}, {"invalid tags"}),
-        ({s: metrics(invalid=0.01) for s in range(1, 9)}, set()),
-        ({s: metrics(reward=FORMAT_ONLY) for s in range(1, 9)}, {"reward 0"}),
-        ({s: metrics(reward=((1.0, 0.2), (0.1, 0.1))) for s in range(1, 9)}, {"reward 0"}),
-        ({s: metrics(reward=FORMAT_ONLY if s != 2 else ((0.3, 0), (0, 0.3))) for s in range(1, 9)}, set()),
-        ({s: metrics(gap=GAP_BELOW / 2) for s in range(1, 9)}, {"no contrast"}),
-        ({s: metrics(lengths=(40, s / 20, 0.0)) for s in range(1, 9)}, {"lengths drift"}),
-        # verl's clip_ratio is the share of the batch's longest: here they differ from step to step ...
-        ({s: metrics(lengths=(50 - s, 1.0, 0.0)) for s in range(1, 9)}, set()),
-        # ... and here all are as long, but each has an answer block.
-        ({s: metrics(lengths=(40, 1.0, 0.1)) for s in range(1, 9)}, set()),
-        # All are as long, some have no reward: not more than one in a hundred, or the mean could not be as high.
-        ({s: metrics(lengths=(40, 1.0, 0.0, 0.99)) for s in range(1, 9)}, set()),
-        ({s: metrics(lengths=(40, 1.0, 0.0, 0.5)) for s in range(1, 9)}, {"lengths drift"}),
-    ],
-)
-def test_signs(steps, expected):
-    assert {name for name, sign in signs_of(steps).items() if sign.shows} == expected
-
-
-def test_a_sign_names_the_metric_and_the_value():
-    signs = signs_of({s: metrics(p=(0.99, 0.97), reward=((1.0, 0.2), (0.1, 0.1))) for s in range(1, 9)})
-    collapse = signs["collapse"]
-    assert collapse.metric == "dual_grpo/quickstart_personal/prob_personalized/mean"
-    assert collapse.value == "personalized has 0.03 in personal, its highest" and "kl_loss_coef" in collapse.look_next
-    assert "in personal" in signs["reward 0"].value and "none" not in signs["reward 0"].value
-
-
-def with_accuracy(free, forced, **given):
-    accuracies = {f"{source}/acc_free/mean": free for source in ("none", "personal")}
-    accuracies |= {f"{source}/acc_forced_general/mean": forced for source in ("none", "personal")}
-    return metrics(**given) | {f"val-dual/quickstart_{name}": value for name, value in accuracies.items()}
-
-
-def test_a_format_of_another_weight_is_named_or_seen_by_the_accuracy():
-    """Rewards of 0.3 are nothing but form where form is worth 0.3."""
-    form = ((0.3, 0.2), (0.3, 0.3))
-    steps = {s: metrics(reward=form) for s in range(1, 9)}
-    assert not signs_of(steps)["reward 0"].shows
-    named = signs_of(steps, format_weight=0.3)["reward 0"]
-    assert named.shows and "the format alone gives 0.30" in named.value
-    seen = signs_of({s: with_accuracy(0.0, 0.0, reward=form) for s in range(1, 9)})["reward 0"]
-    assert seen.shows and "no answer of any validation was right" in seen.value
-    # One right answer in either kind of row is enough, at any step.
-    assert not signs_of({s: with_accuracy(0.0, float(s == 3), reward=form) for s in range(1, 9)})["reward 0"].shows
-    # Right in validation, and never in training: as before, the rewards say it.
-    assert signs_of({s: with_accuracy(1.0, 1.0, reward=FORMAT_ONLY) for s in range(1, 9)})["reward 0"].shows
-
-
-def test_the_formats_weight_is_an_option_of_the_command(tmp_path, capsys):
-    path = write(tmp_path / "run.jsonl", {s: metrics(reward=((0.3, 0.2), (0.3, 0.3))) for s in range(1, 9)})
-    for options, shows in (([], "no"), (["--format-weight", "0.3"], "YES")):
-        assert plot(path, "--out", tmp_path / "o", *options) == 0
-        line = next(line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("reward 0 "))
-        assert line.split()[2] == shows
-
-
-def test_what_was_not_logged_is_not_judged():
-    signs = signs_of({1: {"actor/kl_loss": 0.1}})
-    assert {sign.shows for sign in signs.values()} == {None}
-
-
-def test_without_validation_the_tags_probability_tells():
-    def training_only(**given):
-        return {k: v for k, v in metrics(**given).items() if not k.startswith("val-dual/")}
-
-    taught = signs_of({s: training_only(invalid=0.03) for s in (1, 2)})
-    assert taught["no mode learnt in SFT"].shows is False and taught["invalid tags"].shows is False
-    leaking = signs_of({s: training_only(invalid=0.3) for s in (1, 2)})
-    assert leaking["invalid tags"].shows and "0.30" in leaking["invalid tags"].value
-    assert signs_of({1: training_only(invalid=0.95)})["no mode learnt in SFT"].shows
-
-
-def test_validation_alone_shows_a_collapse():
-    data = {k: v for k, v in metrics(p=(1.0, 1 - COLLAPSE_BELOW / 2)).items() if k.startswith("val-dual/")}
-    assert signs_of({0: data})["collapse"].shows
 
 
 # The command

@@ -2,13 +2,11 @@
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from tiny_model import build_tiny_model
 
 from personadual.modes import DEFAULT_MODES, encode_prefixes
-from personadual.preflight import arithmetic, batches, cluster, configuration, hardware, lengths, memory, probe, show
+from personadual.preflight import arithmetic, batches, hardware, lengths, memory, probe, show
 from personadual.preflight.findings import ERROR, OK, WARNING, Finding, guarded, judged, ok
-from personadual.preflight.setup import Setup
 from personadual.settings import DualGRPOSettings
 
 
@@ -317,91 +315,6 @@ def test_shared_memory_of_a_container():
     finding = hardware.shared_memory_finding(64 << 20, GIB)
     assert finding.severity == WARNING and "--shm-size" in finding.mend
     assert hardware.shared_memory_finding(2 * GIB, GIB).severity == OK
-
-
-SEPARATE = {
-    "train_batch": 256,
-    "mini_batch": 64,
-    "sync_step": 4,
-    "rollout_nodes": 1,
-    "rollout_gpus": 8,
-    "backend": "nccl",
-}
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({}, []),
-        ({"backend": "naive"}, ["backend=nccl"]),
-        ({"backend": "nixl"}, ["cupy"]),
-        ({"rollout_nodes": 0}, ["rollout.nnodes=1"]),
-        ({"rollout_gpus": 0}, ["rollout.n_gpus_per_node=1"]),
-        ({"train_batch": 64}, ["data.train_batch_size=256", "ppo_mini_batch_size=16"]),
-    ],
-)
-def test_what_the_separate_trainer_asks_for(changes, words):
-    found = bad(configuration.separate_async_findings({**SEPARATE, **changes}, ["naive", "nccl"]))
-    assert len(found) == bool(words)
-    for word in words:
-        assert word in found[0].mend
-
-
-@pytest.mark.parametrize(
-    ("nodes", "fits"),
-    [([8.0], False), ([8.0, 8.0], True), ([16.0], True), ([4.0, 12.0], False), ([0.0, 8.0, 8.0], True)],
-)
-def test_gpus_of_a_cluster(nodes, fits):
-    (finding,) = cluster.gpu_findings(nodes, {"trainer": (2, 8)})
-    assert finding.ok is fits
-
-
-@pytest.mark.parametrize(
-    ("nodes", "fits"),
-    [
-        ([8.0, 2.0], True),  # 8 to train and 2 for rollouts, on nodes of their own
-        ([10.0], True),  # or on one
-        ([8.0, 1.0, 1.0], False),
-        ([4.0, 4.0, 2.0], False),
-        ([8.0], False),
-        ([2.0, 9.0, 8.0], True),
-    ],
-)
-def test_separate_rollouts_have_groups_of_their_own_size(nodes, fits):
-    (finding,) = cluster.gpu_findings(nodes, {"trainer": (1, 8), "actor_rollout_ref.rollout": (1, 2)})
-    assert finding.ok is fits
-    assert "1 × 8 (trainer) and 1 × 2 (actor_rollout_ref.rollout)" in finding.required
-    assert fits or "actor_rollout_ref.rollout.nnodes" in finding.mend
-
-
-@pytest.mark.parametrize(
-    ("overrides", "wanted"),
-    [
-        ([], {"trainer": (1, 4)}),
-        (
-            ["trainer.v1.trainer_mode=dual_grpo_separate_async"],
-            {"trainer": (1, 4), "actor_rollout_ref.rollout": (2, 3)},
-        ),
-    ],
-)
-def test_what_is_wanted_of_a_cluster(overrides, wanted):
-    rollout = [f"actor_rollout_ref.rollout.{key}" for key in ("nnodes=2", "n_gpus_per_node=3")]
-    with initialize_config_module(config_module="personadual.config", version_base=None):
-        config = compose("dual_grpo_trainer", overrides=["trainer.n_gpus_per_node=4", *rollout, *overrides])
-    assert cluster._wanted(Setup(config)) == wanted
-
-
-def test_a_node_with_other_versions_is_named():
-    here = {"personadual": "0.1.0", "verl": "0.9.1"}
-    same = {"versions": dict(here), "estimator": "personadual.estimator"}
-    assert bad(cluster.node_findings("10.0.0.2", same, here)) == []
-    finding = the_one(cluster.node_findings("10.0.0.2", {**same, "versions": {**here, "verl": "0.9.0"}}, here))
-    assert "10.0.0.2" in finding.what and "verl 0.9.0" in finding.found and "verl 0.9.1" in finding.required
-    answer = {"versions": {**here, "personadual": None}, "error": "ModuleNotFoundError: personadual"}
-    found = bad(cluster.node_findings("10.0.0.2", answer, here))
-    assert [finding.what for finding in found] == ["node 10.0.0.2", "versions on 10.0.0.2"]
-    assert "pip install" in found[0].mend
-    assert "no answer within" in the_one(cluster.node_findings("x", {"error": "no answer within 5 s"}, here)).found
 
 
 def test_judged_is_ok_or_says_what_to_do():
