@@ -215,3 +215,20 @@ def test_a_response_length_that_a_prefix_fills_is_refused(tokenizer, tmp_path, c
     given = [tmp_path / "m", "--endpoint", "http://127.0.0.1:9/v1", "--data", data, "--out", tmp_path / "o"]
     assert run(*given, "--max-tokens", 2) == 2
     assert "--max-tokens 2 leaves nothing behind a prefix of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "given, context, mend", [([], 512, "--max-tokens "), (["--max-tokens", 40], 16, "shorter prompts")]
+)
+def test_an_answer_that_the_model_has_no_room_for_is_refused_before_it_is_loaded(
+    tokenizer, tmp_path, capsys, given, context, mend
+):
+    data = write_rows(tmp_path / "t.parquet", count=2)
+    tokenizer.save_pretrained(tmp_path / "m")
+    config = {"model_type": "llama", "max_position_embeddings": context}
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "m" / "model.safetensors").write_bytes(b"")
+    assert run(tmp_path / "m", "--data", data, "--out", tmp_path / "o", *given) == 2
+    told = capsys.readouterr().err
+    assert f"takes {context} in all. Give {mend}" in told
+    assert f"--max-tokens {given[-1] if given else 1024} does not fit" in told

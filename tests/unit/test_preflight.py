@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny_model import build_tiny_model
 
+from personadual.context import scaled_context
 from personadual.modes import DEFAULT_MODES, encode_prefixes
 from personadual.preflight import arithmetic, batches, hardware, lengths, memory, probe, show
 from personadual.preflight.findings import ERROR, OK, WARNING, Finding, guarded, judged, ok
@@ -157,7 +158,7 @@ def test_shares_that_are_no_whole_rollouts():
     ],
 )
 def test_contexts_are_scaled_as_vllm_scales_them(scaling, expected):
-    assert lengths.scaled_context(4096, scaling) == expected
+    assert scaled_context(4096, scaling) == expected
 
 
 @pytest.mark.parametrize(

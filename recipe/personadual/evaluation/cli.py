@@ -31,7 +31,9 @@ def add_eval_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--derive", nargs="+", default=[], metavar="NAME", help="further items made of the file's: shuffled, orders"
     )
-    parser.add_argument("--max-tokens", type=_positive, default=48, help="response length, forced prefix included (48)")
+    parser.add_argument(
+        "--max-tokens", type=_positive, default=1024, help="response length, forced prefix included (1024, the paper's)"
+    )
     parser.add_argument("--samples", type=_count, default=0, metavar="N", help="sampled answers beside the greedy one")
     parser.add_argument("--temperature", type=_above_zero, default=1.0, help="of the sampled answers (1)")
     parser.add_argument("--top-p", type=_above_zero, default=1.0, help="of the sampled answers (1)")

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from personadual.context import model_contexts
 from personadual.evaluation.asking import Run, ask, endpoint_settings
 from personadual.evaluation.data import Item, check_right_modes, first_of_each_condition, read_items
 from personadual.evaluation.decoding import DECODING, decoding_of
@@ -110,8 +111,23 @@ def _prepare(args: argparse.Namespace, target: Target, items: list[Item], modes:
     }
     out = files.enter_context(RunFile(target.out, settings))
     todo = pending(asks, out.rows)
+    if not args.endpoint and prompts is not None and todo:
+        check_context(Path(target.model), max(len(prompts.prompt(asked.item)) for asked in todo), args.max_tokens)
     say(f"{target.label}: {len(asks)} answers asked for, {len(asks) - len(todo)} there already")
     return Run(target, out, maker, todo, prompts)
+
+
+def check_context(model: Path, longest: int, max_tokens: int) -> None:
+    """A prompt of ``longest`` tokens and its answer fit the model; ValueError with the most that does."""
+    from transformers import AutoConfig
+
+    contexts = model_contexts(AutoConfig.from_pretrained(model))
+    if contexts is not None and longest + max_tokens > contexts[1]:
+        most = contexts[1] - longest
+        raise ValueError(
+            f"--max-tokens {max_tokens} does not fit behind the longest prompt, of {longest} tokens: {model} takes "
+            f"{contexts[1]} in all. Give {f'--max-tokens {most} or less' if most > 0 else 'shorter prompts'}"
+        )
 
 
 def _offline(args: argparse.Namespace, target: Target) -> dict[str, Any]:

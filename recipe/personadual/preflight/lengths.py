@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from personadual import checks
+from personadual.context import model_contexts
 from personadual.modes import encode_prefixes
 from personadual.preflight.findings import WARNING, Finding, judged, ok, refused
 from personadual.preflight.setup import RL, Setup
 
 _ACTOR, _ROLLOUT, _REF = "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.ref"
-_SCALED_ALREADY = ("su", "longrope", "llama3")
-"""Kinds of RoPE whose ``max_position_embeddings`` counts the scaling already (vllm/config/model.py, 0.27)."""
 
 
 @dataclass(frozen=True)
@@ -53,36 +51,6 @@ def length_findings(setup: Setup) -> Iterator[Finding]:
         key = "data.max_token_len_per_gpu"
         tokens = setup.number(key)
         yield budget_finding(key, tokens, max(setup.sequence_parallel, 1), longest, "data.max_length")
-
-
-def model_contexts(config: Any) -> tuple[int, int] | None:
-    """Longest sequence that verl and that vLLM takes, in tokens; None where the config does not say.
-
-    verl takes ``max_position_embeddings`` as it stands (workers/rollout/utils.py:31); vLLM multiplies by the factor of
-    RoPE scaling, from the original length for yarn (vllm/config/model.py, ``_get_and_verify_max_len``, 0.27).
-    """
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    positions = getattr(text, "max_position_embeddings", None)
-    if positions is None:
-        return None
-    scaling = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
-    if "gemma3" in str(getattr(text, "model_type", "")):  # counts its scaling already
-        scaling = {}
-    return int(positions), scaled_context(int(positions), scaling)
-
-
-def scaled_context(positions: int, scaling: Mapping[str, Any]) -> int:
-    """vLLM's context for ``max_position_embeddings`` and a block of RoPE parameters, one or one per kind of layer."""
-    blocks = [block for block in scaling.values() if isinstance(block, Mapping)] or [scaling]
-    length, factor = positions, 1.0
-    for block in blocks:
-        kind = block.get("rope_type") or block.get("type") or "default"
-        if kind in _SCALED_ALREADY:
-            continue
-        factor = float(block.get("factor") or factor)
-        if kind == "yarn":
-            length = int(block.get("original_max_position_embeddings") or positions)
-    return int(length * factor)
 
 
 def rollout_findings(lengths: RolloutLengths, contexts: tuple[int, int] | None) -> Iterator[Finding]:
