@@ -45,6 +45,8 @@ class TrainingRun:
             cwd=log.parent,
             env=os.environ | CPU_ENVIRONMENT | (environment or {}) | {MARK: self.mark},
             start_new_session=True,
+            # A shell starts what it runs in the background with SIGINT ignored, and that is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def wait(self, timeout: float) -> int:

@@ -112,7 +112,10 @@ def test_an_interrupted_build_leaves_nothing(tmp_path, workers):
     os.mkfifo(pipe)
     command = [sys.executable, "-m", "personadual.cli", "data", "build", "--source", "alignx", "--input", str(pipe)]
     process = subprocess.Popen(
-        [*command, "--task", "rl", "--out", str(tmp_path / "out"), "--workers", str(workers)], stderr=subprocess.PIPE
+        [*command, "--task", "rl", "--out", str(tmp_path / "out"), "--workers", str(workers)],
+        stderr=subprocess.PIPE,
+        # A shell starts what it runs in the background with SIGINT ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with pipe.open("w") as stream:  # opens once the build reads
         stream.writelines(json.dumps(row) + "\n" for row in published.alignx(3000))
