@@ -1,4 +1,4 @@
-"""A folder for ``personadual doctor``: a sound model, models whose tokenizers are not, and sound files."""
+"""A folder for ``personadual doctor``: a sound model, models whose tokenizers are not, sound files; its findings."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from personadual import schema
 from personadual.data_prep.columns import RL_SCHEMA, SFT_SCHEMA, to_table, write_parquet
 from personadual.data_prep.items import FACT, Item, rl_rows, sft_rows
 from personadual.modes import DEFAULT_MODES
+from personadual.preflight.findings import OK
 
 ROWS = 64
 QWEN3 = (Path(__file__).parent / "templates" / "qwen3.jinja").read_text()
@@ -16,6 +17,15 @@ TAG_IN_TEMPLATE = (
     "{% for m in messages %}{{ m.content }}{% endfor %}{% if add_generation_prompt %}[General_mode]{% endif %}"
 )
 OPEN_THINK = QWEN3.rstrip() + "{%- if add_generation_prompt %}{{- '<think>\\n' }}{%- endif %}"
+
+
+def bad(findings):
+    return [finding for finding in findings if finding.severity != OK]
+
+
+def the_one(findings):
+    (finding,) = bad(findings)
+    return finding
 
 
 def item(number, split):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from preflight_place import bad, the_one
 from tiny_model import build_tiny_model
 
 from personadual.context import scaled_context
@@ -9,15 +10,6 @@ from personadual.modes import DEFAULT_MODES, encode_prefixes
 from personadual.preflight import arithmetic, batches, hardware, lengths, memory, probe, show
 from personadual.preflight.findings import ERROR, OK, WARNING, Finding, guarded, judged, ok
 from personadual.settings import DualGRPOSettings
-
-
-def bad(findings):
-    return [finding for finding in findings if finding.severity != OK]
-
-
-def the_one(findings):
-    (finding,) = bad(findings)
-    return finding
 
 
 @pytest.mark.parametrize(

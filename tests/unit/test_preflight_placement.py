@@ -2,20 +2,10 @@
 
 import pytest
 from hydra import compose, initialize_config_module
+from preflight_place import bad, the_one
 
 from personadual.preflight import cluster, configuration
-from personadual.preflight.findings import OK
 from personadual.preflight.setup import Setup
-
-
-def bad(findings):
-    return [finding for finding in findings if finding.severity != OK]
-
-
-def the_one(findings):
-    (finding,) = bad(findings)
-    return finding
-
 
 SEPARATE = {
     "train_batch": 256,

@@ -106,12 +106,13 @@ def check_row(row: Any, where: str) -> dict[str, Any]:
         if wrong_bool or not isinstance(value, field.types) or value != value:
             wanted = " or ".join(kind.__name__ for kind in field.types) + (" or null" if field.nullable else "")
             raise ValueError(f"{where}: field {field.name!r} must be {wanted}, found {value!r}")
-        if isinstance(value, str) and not _is_utf8(value):
+        if isinstance(value, str) and not is_utf8(value):
             raise ValueError(f"{where}: field {field.name!r} has a lone surrogate, which is no text: {value!a}")
     return full
 
 
-def _is_utf8(text: str) -> bool:
+def is_utf8(text: str) -> bool:
+    """Whether ``text`` can be written: a lone surrogate, half of a character, has no UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from personadual.evaluation.columns import SAMPLE
+from personadual.evaluation.columns import SAMPLE, is_utf8
 from personadual.evaluation.decoding import DECODING, GREEDY
 from personadual.files import write_json
 
@@ -51,7 +51,7 @@ def read_object(path: Path) -> dict[str, Any]:
     for name, value in _leaves(found, ""):
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{path}: {name}: a finite number or null is needed, found {value}")
-        if isinstance(value, str) and value.encode(errors="replace").decode() != value:
+        if isinstance(value, str) and not is_utf8(value):
             raise ValueError(f"{path}: {name}: half a character, which is no text: {value!a:.80}")
     return found
 
