@@ -20,11 +20,13 @@ from personadual.data_prep.pipeline.finishing import RL_FILES
 from personadual.data_prep.pipeline.summary import table
 from personadual.data_prep.validation.catalogue import CHECKS
 
-SFT, RL, EVAL = "sft", "rl", "eval"
+SFT, RL, BOTH, EVAL = "sft", "rl", "both", "eval"
+HALF = 0.5
+"""Share of the training questions that SFT and RL get each under ``--task both``: no question is in both."""
 
 _EPILOG = """\
-one source without a yaml file:
-  personadual data build --source alignx --input alignx.jsonl --task rl --out DIR
+one source without a yaml file, half of its training questions for SFT and half for RL:
+  personadual data build --source alignx --input alignx.jsonl --task both --out DIR
 a set to evaluate on, every question of it:
   personadual data build --source medqa --input medqa.jsonl --task eval --personas persona.jsonl --out DIR
 several, or anything beyond the defaults:
@@ -54,11 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of --config or --preset only the sources with a file or folder of their name in DIR, read from there",
     )
     parser.add_argument("--mapping", type=Path, metavar="FILE.yaml", help="columns of --source generic")
-    parser.add_argument("--task", choices=(SFT, RL, EVAL), help="what --source is built for")
+    parser.add_argument("--task", choices=(SFT, RL, BOTH, EVAL), help="what --source is built for")
     parser.add_argument(
         "--sft-modes",
         choices=SFT_MODES,
-        help=f"modes in which --task sft shows an item: all, or the one known to be better ({ALL})",
+        help=f"modes in which SFT shows an item: all, or the one known to be better ({ALL})",
     )
     parser.add_argument(
         "--personas",
@@ -140,16 +142,20 @@ def config_of(args: argparse.Namespace) -> BuildConfig:
 
 def _of_one_source(args: argparse.Namespace) -> dict[str, Any]:
     if args.task is None:
-        raise ValueError(f"--task: {SFT}, {RL} or {EVAL} is needed with --source")
+        raise ValueError(f"--task: {SFT}, {RL}, {BOTH} or {EVAL} is needed with --source")
     if len(args.input) > 1:
         raise ValueError("--input: one file, folder or hub id goes with --source; name several in a yaml file")
     source: dict[str, Any] = {"name": args.source, "input": args.input[0] if args.input else None}
     if args.mapping is not None:
         source["mapping"] = read_yaml(args.mapping)
-    if args.sft_modes is not None and args.task != SFT:
-        raise ValueError(f"--sft-modes goes with --task {SFT}, found --task {args.task}")
-    task = {"modes": args.sft_modes} if args.sft_modes else {}
-    content: dict[str, Any] = {"sources": [source], RL if args.task == EVAL else args.task: task}
+    if args.sft_modes is not None and args.task not in (SFT, BOTH):
+        raise ValueError(f"--sft-modes goes with --task {SFT} or {BOTH}, found --task {args.task}")
+    content: dict[str, Any] = {"sources": [source]}
+    share = {"share": HALF} if args.task == BOTH else {}
+    if args.task in (SFT, BOTH):
+        content[SFT] = {**share, **({"modes": args.sft_modes} if args.sft_modes else {})}
+    if args.task != SFT:
+        content[RL] = share
     if args.personas is not None:
         content["personas"] = {"input": args.personas}
     return to_evaluate(content) if args.task == EVAL else content

@@ -30,6 +30,7 @@ stage() {
 
 # export_model FROM TO: verl writes the trained model in Hugging Face's format beside its checkpoint (hf_model).
 export_model() {
+  [ $# = 2 ] || die "export_model: FROM and TO are needed, found: $*"
   [ -f "$1/config.json" ] || die "no exported model in $1"
   rm -rf "$2" "$2.part"
   mkdir -p "$(dirname "$2")"
@@ -37,15 +38,17 @@ export_model() {
   mv "$2.part" "$2"
 }
 
-# train_sft MODEL DATA FOLDER [overrides]: verl's SFT trainer; the model is exported after every epoch.
+# train_sft MODEL DATA FOLDER [overrides]: verl's SFT trainer; the model is exported after every epoch. A run that was
+# stopped starts over: only the export is kept of an epoch, and verl would go on from it without loading its weights.
 train_sft() {
   local model="$1" data="$2" folder="$3"; shift 3
+  rm -rf "$folder"/global_step_* "$folder/latest_checkpointed_iteration.txt"
   VERL_PLATFORM=cpu torchrun --standalone --nproc_per_node=1 -m verl.trainer.sft_trainer \
     --config-path pkg://personadual.config --config-name personadual_sft +platform=cpu_sft \
-    model.path="$model" \
+    model.path="$(value "$model")" \
     model.enable_gradient_checkpointing=False \
     engine.mixed_precision.param_dtype="$DTYPE" \
-    data.train_files="$data" \
+    data.train_files="$(value "$data")" \
     data.train_batch_size=16 \
     data.max_length=160 \
     data.max_token_len_per_gpu=2048 \
@@ -53,8 +56,8 @@ train_sft() {
     trainer.seed="$SEED" \
     trainer.save_freq=after_each_epoch \
     trainer.logger=[console] \
-    trainer.default_local_dir="$folder" \
-    hydra.run.dir="$folder/hydra" \
+    trainer.default_local_dir="$(value "$folder")" \
+    hydra.run.dir="$(value "$folder/hydra")" \
     "$@"
 }
 
@@ -66,11 +69,11 @@ train_rl() {
   VERL_PLATFORM=cpu VERL_FILE_LOGGER_PATH="$folder/metrics/$(date +%s).jsonl" \
     python -m verl.trainer.main_ppo \
     --config-path pkg://personadual.config --config-name dual_grpo_trainer +platform=cpu \
-    actor_rollout_ref.model.path="$model" \
+    actor_rollout_ref.model.path="$(value "$model")" \
     actor_rollout_ref.model.enable_gradient_checkpointing=False \
     actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype="$DTYPE" \
-    data.train_files="$train" \
-    data.val_files="$val" \
+    data.train_files="$(value "$train")" \
+    data.val_files="$(value "$val")" \
     data.shuffle=False \
     data.seed="$SEED" \
     data.train_batch_size="$prompts" \
@@ -87,8 +90,8 @@ train_rl() {
     trainer.test_freq=-1 \
     trainer.val_before_train=False \
     trainer.logger=[console,file] \
-    trainer.default_local_dir="$folder" \
-    trainer.rollout_data_dir="$folder/rollouts" \
-    hydra.run.dir="$folder/hydra" \
+    trainer.default_local_dir="$(value "$folder")" \
+    trainer.rollout_data_dir="$(value "$folder/rollouts")" \
+    hydra.run.dir="$(value "$folder/hydra")" \
     "$@"
 }

@@ -30,6 +30,7 @@ mkdir -p "$OUT/stages"
 OUT="$(cd "$OUT" && pwd)"
 SEED=1
 source examples/cpu_stages.sh
+source examples/experiment/arms.sh
 CELLS="${CELLS:-$root/examples/experiment/cells.txt}"
 
 settings="STEPS=$STEPS PROMPTS=$PROMPTS ROLLOUTS=$ROLLOUTS LR=$LR SFT_LR=$SFT_LR MIX=${MIX[*]} DTYPE=$DTYPE"
@@ -63,48 +64,13 @@ make_sft() { # EPOCHS NAME
   fi
   train_sft "$OUT/models/base" "$rows" "$OUT/runs/$2" optim.lr="$SFT_LR" \
     trainer.total_epochs="$1" trainer.max_ckpt_to_keep=1
-  export_model "$OUT/runs/$2"/global_step_*/huggingface "$OUT/models/$2"
+  export_model "$(newest_step "$OUT/runs/$2")/huggingface" "$OUT/models/$2"
   rm -rf "$OUT/runs/$2"/global_step_*
-}
-
-# overrides ARM: what an arm changes in the configuration; all else is alike.
-overrides() {
-  local dual=algorithm.dual_grpo
-  case "$1" in
-    grpo_free | grpo_forced | general_only | personalized_only | dual_grpo | dual_grpo_decoupled) echo "+arm=$1" ;;
-    alpha_1) echo "+arm=dual_grpo $dual.prefix_weight=1" ;;
-    alpha_4) echo "+arm=dual_grpo $dual.prefix_weight=4" ;;
-    inter_half) echo "+arm=dual_grpo $dual.inter_coef=0.5" ;;
-    inter_2) echo "+arm=dual_grpo $dual.inter_coef=2" ;;
-    no_kl) echo "+arm=dual_grpo actor_rollout_ref.actor.use_kl_loss=False" ;;
-    deciding) echo "+arm=dual_grpo $dual.prefix_scope=deciding" ;;
-    free_quarter) echo "+arm=dual_grpo $dual.free_share=0.25" ;;
-    floor) echo "+arm=dual_grpo $dual.prob_floor=0.05" ;;
-    importance) echo "+arm=dual_grpo $dual.prefix_importance=1" ;;
-    centred) echo "+arm=dual_grpo $dual.gap_centering=1" ;;
-    centred_floor) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.prob_floor=0.05" ;;
-    centred_early) echo "+arm=dual_grpo $dual.gap_centering=1 $dual.gap_centering_steps=$((STEPS / 2))" ;;
-    taper) echo "+arm=dual_grpo $dual.prefix_taper=1" ;;
-    specialised) echo "+arm=dual_grpo $dual.losing_intra_coef=0" ;;
-    recommended) echo "+arm=recommended" ;;
-    # What is recommended, less one of its settings.
-    without_decoupled) echo "+arm=recommended $dual.credit=shared" ;;
-    without_deciding) echo "+arm=recommended $dual.prefix_scope=all" ;;
-    without_weight) echo "+arm=recommended $dual.prefix_weight=2" ;;
-    without_taper) echo "+arm=recommended $dual.prefix_taper=0" ;;
-    without_specialised) echo "+arm=recommended $dual.losing_intra_coef=1" ;;
-    without_anchor) echo "+arm=recommended $dual.prefix_anchor=0" ;;
-    # The right mode of a training prompt drawn for its wording: what a model learns by heart, without the persona.
-    control) echo "+arm=recommended data.train_files=$OUT/data_control/rl_train.parquet" ;;
-    # Batches without balance, ARM after the underscore.
-    unbalanced_*) echo "$(overrides "${1#unbalanced_}") data.train_files=$OUT/data_unbalanced/rl_train.parquet" ;;
-    *) die "no arm is called $1; see overrides in ${BASH_SOURCE[0]}" ;;
-  esac
 }
 
 train_arm() { # ARM SEED STEPS NAME
   local changes folder="$OUT/runs/$1_s$2"
-  read -ra changes <<< "$(overrides "$1")"
+  mapfile -t changes < <(overrides "$1")
   # Warm-up in steps, so that a short run is the beginning of a long one.
   train_rl "$OUT/models/sft_s$2" "$OUT/data/rl_train.parquet" "$OUT/data/rl_val.parquet" "$folder" "$PROMPTS" "$ROLLOUTS" \
     actor_rollout_ref.actor.optim.lr="$LR" actor_rollout_ref.actor.optim.lr_warmup_steps=$((STEPS / 10)) \
@@ -169,7 +135,7 @@ queue() {
     say "$done of $all cells done$([ "$done" = 0 ] || echo ", about $((spent * (all - done) / done / 60)) minutes left"); next: $left"
     # A cell of its own process, so that its failure is seen here and nothing of it stays.
     # shellcheck disable=SC2086
-    bash "${BASH_SOURCE[0]}" $left || die "the cell $left failed; the same command tries it again"
+    bash "$root/examples/run_experiment_cpu.sh" $left || die "the cell $left failed; the same command tries it again"
   done
 }
 

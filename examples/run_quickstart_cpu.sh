@@ -50,7 +50,7 @@ make_data() {
 
 run_sft() {
   train_sft "$OUT/models/base" "$OUT/data/sft_train.parquet" "$OUT/sft" optim.lr="$SFT_LR"
-  export_model "$OUT"/sft/global_step_*/huggingface "$OUT/models/sft"
+  export_model "$(newest_step "$OUT/sft")/huggingface" "$OUT/models/sft"
 }
 
 run_dualgrpo() {

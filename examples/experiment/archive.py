@@ -51,7 +51,10 @@ def publish(folder: Path, results: Path) -> None:
         # Paths from where the experiment's script was started.
         meta = meta_path(path).read_text(encoding="utf-8").replace(f"{Path.cwd()}/", "")
         write_text(results / ANSWERS / split / meta_path(path).name, meta)
+    cells = [name.removeprefix("val_") for name in seconds if name.startswith("val_")]
     for run in sorted((folder / "runs").iterdir()):
+        if not any(cell == run.name or cell.startswith(f"{run.name}_") for cell in cells):
+            continue  # none of its cells is done
         # By time: a run that was stopped has a file for each attempt.
         files = sorted(run.glob(f"metrics/*{ROWS}"), key=lambda file: int(file.stem))
         log = read_training_log(files) if files else None
@@ -73,10 +76,11 @@ def restore(folder: Path, results: Path) -> None:
         split, file = path.parent.name, path.name.removesuffix(COMPRESSED)
         target = folder / "generations" / split / file
         if not target.exists():
-            unpack(path, target)
-            shutil.copy(meta_path(path), target.parent)
             stage = f"{split}_{file.removesuffix(ROWS)}"
             write_text(folder / "stages" / stage, f"{seconds[stage]}\n")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(meta_path(path), target.parent)
+            unpack(path, target)  # last: it says that the rest is there
     for path in sorted((results / TRAINING).glob(f"*{ROWS}{COMPRESSED}")):
         metrics = folder / "runs" / path.name.removesuffix(ROWS + COMPRESSED) / "metrics"
         if not metrics.exists():

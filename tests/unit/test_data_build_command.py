@@ -5,7 +5,7 @@ from collections import Counter
 
 import published_rows as published
 import pytest
-from build_inputs import RL_NAMES, config, rows_of, run, write_inputs
+from build_inputs import RL_NAMES, SFT_NAMES, config, rows_of, run, write_inputs
 from chat_server import ChatServer, Reply
 from published_rows import write_lines
 
@@ -130,6 +130,18 @@ def test_a_test_split_that_can_give_no_verdict_is_told(inputs, tmp_path, capsys)
         printed = capsys.readouterr().out
         assert ("test.parquet: no test questions asked both" in printed) is told
         assert ("set personas.every_condition_in: [test]" in printed) is told
+
+
+def test_one_source_for_both_tasks_shows_no_question_in_both(inputs, tmp_path, capsys):
+    flags = ("--source", "flan", "--input", inputs / "flan.jsonl", "--task", "both", "--workers", 1)
+    assert run(*flags, "--out", tmp_path / "out", "--sft-modes", "right") == 0
+    sft = {row["question_id"] for row in rows_of(tmp_path / "out", "sft_train.parquet")}
+    rl = {row[schema.EXTRA_INFO][schema.QUESTION_ID] for row in rows_of(tmp_path / "out", "rl_train.parquet")}
+    assert sft and rl and not sft & rl
+    assert {path.name for path in (tmp_path / "out").glob("*.parquet")} == {*SFT_NAMES, *RL_NAMES}
+    assert len(rows_of(tmp_path / "out", "sft_train.parquet")) == len(sft)
+    assert run(*flags[:4], "--task", "rl", "--sft-modes", "right", "--out", tmp_path / "no") == 2
+    assert "--sft-modes goes with --task sft or both" in capsys.readouterr().err
 
 
 def test_traces_and_personas_of_a_served_model_and_again_from_the_cache_alone(inputs, tmp_path):

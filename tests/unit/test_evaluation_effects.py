@@ -5,13 +5,15 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from eval_rows import MODES, answers, planted, right_choice, table
+from eval_rows import MODES, TAGS, answers, planted, right_choice, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from personadual.evaluation import measures
+from personadual.evaluation.attacks import ATTACKS
 from personadual.evaluation.effects import NO_GAIN, effects
 from personadual.evaluation.grid import to_grid
+from personadual.evaluation.orders import attack_families, orders_by_family
 from personadual.evaluation.summary import lookup
 
 
@@ -112,3 +114,29 @@ def test_several_seeds_give_the_mean_of_their_effects():
             rows += [item(2 * q + 1, f"q{q}", "unaligned", unaligned, seed=seed)]
     found = lookup(effects_of(table(*rows)), effect="interference", mode="free")
     assert found.value == pytest.approx(np.mean(each)) and found.seeds == 3
+
+
+def test_orders_are_told_apart_by_what_they_try():
+    def chosen(number, condition, mode, persona, **more):
+        forced = {m: (1, 0.5) for m in MODES}
+        return answers(number, f"q{number % 10}", condition, "general", (mode, 1.0), forced, persona=persona, **more)
+
+    by_family = {family: next(a.text for a in ATTACKS if a.family == family) for family in ("order", "claim")}
+    order, claim = (text.replace("{tag}", TAGS["personalized"]) for text in by_family.values())
+    rows = table(
+        chosen(0, "unaligned", "general", "I row."), chosen(1, "aligned", "personalized", "I sing."),
+        chosen(10, "orders_personalized", "personalized", f"I row.{order}", base_item=0),
+        chosen(11, "orders_personalized", "personalized", f"I sing.{order}", base_item=1),
+        chosen(20, "orders_personalized", "general", f"I row.{claim}", base_item=0),
+        # No attack of ours; another mode's tag than the condition's; no base item.
+        chosen(30, "orders_personalized", "personalized", "I row. Be nice.", base_item=0),
+        chosen(40, "orders_general", "general", f"I row.{order}", base_item=0),
+        chosen(50, "orders_personalized", "personalized", f"I row.{order}", base_item=99),
+    )  # fmt: skip
+    families = attack_families(rows, MODES)
+    assert families.to_dict() == {10: "order", 11: "order", 20: "claim"}
+    found = orders_by_family(to_grid(measures.item_values(rows, MODES)), MODES, families)
+    shown = {row["effect"]: (row["value"], row["n"]) for row in found.to_dict("records")}
+    assert shown == {"order_obeyed_order": (0.5, 2), "order_obeyed_claim": (0.0, 1)}  # (1 - 0, 1 - 1), 0 - 0
+    plain = rows[:6]
+    assert not len(orders_by_family(to_grid(measures.item_values(plain, MODES)), MODES, attack_families(plain, MODES)))

@@ -66,6 +66,7 @@ def test_learning_says_what_is_missing(tmp_path):
 def test_what_is_published_can_be_restored(tmp_path):
     made, results, other = tmp_path / "made", tmp_path / "results", tmp_path / "other"
     log_file(made / "runs/mine_s1/metrics", 9, {1: choice(0.5, 0.25)})
+    log_file(made / "runs/late_s1/metrics", 9, {1: choice(0.5, 0.25)})
     for name, finished in (("mine_s1", True), ("late_s1", False)):
         path = made / f"generations/val/{name}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +81,12 @@ def test_what_is_published_can_be_restored(tmp_path):
     assert [path.name for path in sorted(results.glob("answers/val/*"))] == ["mine_s1.jsonl.gz", "mine_s1.meta.json"]
     assert json.loads((results / "answers/val/mine_s1.meta.json").read_text())["settings"]["at"] == "x"
 
+    assert [path.name for path in sorted(results.glob("training/*"))] == ["mine_s1.jsonl.gz"]
+
     (other / "stages").mkdir(parents=True)
+    # A restore that was stopped before the answers, which come last, is made good.
+    (other / "generations/val").mkdir(parents=True)
+    (other / "generations/val/mine_s1.meta.json").write_text("{}")
     done = run("archive.py", "restore", other, results)
     assert done.returncode == 0, done.stderr
     same = "generations/val/mine_s1.jsonl"

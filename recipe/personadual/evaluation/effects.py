@@ -86,15 +86,19 @@ def _ratio(found: Draws) -> Draws:
     return Draws(value, draws, parts, np.array([[-np.inf], [np.inf]]), found.n[:1], found.clusters[:1], found.seeds)
 
 
-def _order_obeyed(grid: Grid, model: str, mode: str) -> list[dict[str, Any]]:
-    condition = ORDERS_PREFIX + mode
-    ordered = np.flatnonzero(grid.conditions(condition))
+def ordered_items(grid: Grid, mode: str) -> tuple[np.ndarray, np.ndarray]:
+    """Places in ``grid`` of the items whose persona orders ``mode``, and of their base items; (N,) int both."""
+    ordered = np.flatnonzero(grid.conditions(ORDERS_PREFIX + mode))
     place = pd.Series(range(len(grid.items)), index=grid.items[ITEM])
     places = grid.items[BASE_ITEM].iloc[ordered].map(place).to_numpy(dtype=float)
-    ordered, base = ordered[~np.isnan(places)], places[~np.isnan(places)].astype(int)
+    return ordered[~np.isnan(places)], places[~np.isnan(places)].astype(int)
+
+
+def _order_obeyed(grid: Grid, model: str, mode: str) -> list[dict[str, Any]]:
+    ordered, base = ordered_items(grid, mode)
     shares = grid.of(model, [share(mode)])
     found = draw(shares[:, ordered] - shares[:, base], grid.questions[ordered])
-    return _row(model, ORDER_OBEYED, condition, mode, estimates(found)[0])
+    return _row(model, ORDER_OBEYED, ORDERS_PREFIX + mode, mode, estimates(found)[0])
 
 
 def _of_questions(values: np.ndarray) -> Draws:
@@ -106,4 +110,9 @@ def _row(
 ) -> list[dict[str, Any]]:
     """One row, or none if no question stands under both conditions."""
     key = {MODEL: model, EFFECT: effect, CONDITION: condition, "mode": mode}
-    return [{**key, **estimate._asdict(), "note": note}] if estimate.n else []
+    return [long_row(key, estimate, note)] if estimate.n else []
+
+
+def long_row(key: dict[str, Any], estimate: Estimate, note: str | None = None) -> dict[str, Any]:
+    """A row of the frame of ``effects``."""
+    return {**key, **estimate._asdict(), "note": note}

@@ -23,6 +23,7 @@ from personadual.evaluation.grid import to_grid
 from personadual.evaluation.limits import mixed_settings, mixed_temperatures, what_it_does_not_show
 from personadual.evaluation.load import mode_names, read_generations, recorded_modes
 from personadual.evaluation.options import Statistics
+from personadual.evaluation.orders import attack_families, orders_by_family
 from personadual.evaluation.runfile import SESSIONS, SETTINGS, read_meta, read_object
 from personadual.evaluation.summary import by_source, seed_spread, summarise
 from personadual.evaluation.text import escape, plain_table
@@ -65,7 +66,8 @@ class Report:
         self.sources = by_source(grid, self.modes)
         self.seeds = seed_spread(grid, self.modes)
         cost = over_personalization_cost(grid, self.modes, chosen.baseline)
-        self.effects = pd.concat([effects(grid, self.modes), cost], ignore_index=True)
+        obeyed = orders_by_family(grid, self.modes, attack_families(self.rows, self.modes))
+        self.effects = pd.concat([effects(grid, self.modes), cost, obeyed], ignore_index=True)
         self.comparisons = comparisons(grid, pairs, self.modes, chosen.correction)
         self.checks = checks(grid, pairs, self.modes, chosen.correction)
         self.shows = what_it_shows(self.summary, self.comparisons, self.checks, self.modes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from personadual.evaluation import effects, measures, verdict
+from personadual.evaluation import effects, measures, orders, verdict
 from personadual.schema import FREE, ORDERS_PREFIX
 
 EFFECTS = {
@@ -13,6 +13,7 @@ EFFECTS = {
     effects.KEPT_GAIN: "kept gain",
     effects.ORDER_OBEYED: "order obeyed",
     verdict.OVER_PERSONALIZATION_COST: "cost of over-personalization",
+    **{effect: family.replace("_", " ") for family, effect in orders.OBEYED.items()},
 }
 
 

@@ -15,6 +15,7 @@ from personadual.evaluation.html.dots import dot_panel
 from personadual.evaluation.html.names import asked_name, effect_name
 from personadual.evaluation.html.section import Section, asked_keys, asked_kinds, asked_series, models_of
 from personadual.evaluation.html.tables import Column, Line, look_up
+from personadual.evaluation.orders import OBEYED
 from personadual.schema import CONDITION
 
 if TYPE_CHECKING:
@@ -46,15 +47,23 @@ def effects_section(report: Report) -> Section | None:
         for model in models
         for mode in asked_kinds(report)
     ]
-    others = [name for name in pd.unique(frame[EFFECT]) if name not in (INTERFERENCE, ALIGNED_GAIN)]
+    apart = (INTERFERENCE, ALIGNED_GAIN, *OBEYED.values())
+    others = [name for name in pd.unique(frame[EFFECT]) if name not in apart]
+    per_model = [Line([model], {MODEL: model}) for model in models]
     tables = [
         look_up("Interference and aligned gain; n counts questions", ["model", "answer"], lines, columns),
         look_up(
             "Further effects",
             ["model"],
-            [Line([model], {MODEL: model}) for model in models],
+            per_model,
             effect_columns(report, others, {}),
             notes_of(frame, others),
+        ),
+        look_up(
+            "Order obeyed, by what the persona tries",
+            ["model"],
+            per_model,
+            effect_columns(report, [*OBEYED.values()], {}),
         ),
     ]
     text = (

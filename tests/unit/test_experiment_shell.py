@@ -1,0 +1,81 @@
+"""The experiment's shell functions: what each arm changes, and an SFT run that was stopped."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from personadual.preflight.compose import compose
+from personadual.settings import DualGRPOSettings
+
+ROOT = Path(__file__).parents[2]
+TORCHRUN = """#!/bin/sh
+printf '%s\\n' "$@" > "$RUN.args"
+ls "$RUN" > "$RUN.left"
+for step in 9 10; do
+  mkdir -p "$RUN/global_step_$step/huggingface"
+  echo $step > "$RUN/global_step_$step/huggingface/config.json"
+  printf $step > "$RUN/latest_checkpointed_iteration.txt"
+done
+"""
+
+
+def bash(lines, **environment):
+    script = f"set -euo pipefail\nsource examples/common.sh\n{lines}"
+    environment = {**os.environ, **environment}
+    return subprocess.run(["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def test_every_listed_arm_composes_in_a_folder_of_any_name(tmp_path):
+    folder = tmp_path / "a b, c"
+    cells = (ROOT / "examples/experiment/cells.txt").read_text().splitlines()
+    arms = sorted({line.split()[0] for line in cells if line and line[0] != "#"} - {"base", "sft", "sft_twice"})
+    lines = """STEPS=60
+        source examples/experiment/arms.sh
+        for arm in $ARMS; do overrides "$arm" | tr '\\n' '\\t'; echo; done"""
+    done = bash(lines, OUT=str(folder), ARMS=" ".join(arms))
+    assert done.returncode == 0, done.stderr
+    changes = {arm: line.split("\t")[:-1] for arm, line in zip(arms, done.stdout.splitlines(), strict=True)}
+    assert changes["alpha_4"] == ["+arm=dual_grpo", "algorithm.dual_grpo.prefix_weight=4"]
+
+    configs = {arm: compose("personadual.config", "dual_grpo_trainer", added) for arm, added in changes.items()}
+    assert configs["unbalanced_dual_grpo"].data.train_files == f"{folder}/data_unbalanced/rl_train.parquet"
+    assert configs["centred_early"].algorithm.dual_grpo.gap_centering_steps == 30
+    settings = {arm: DualGRPOSettings.from_config(config.algorithm.dual_grpo) for arm, config in configs.items()}
+    # Whatever changes more than the file of prompts, or less than that, is another training.
+    told = {
+        arm: json.dumps([repr(settings[arm]), OmegaConf.to_container(config.actor_rollout_ref.actor),
+                         config.algorithm.adv_estimator], sort_keys=True)
+        for arm, config in configs.items()
+        if arm != "control" and not arm.startswith("unbalanced_")
+    }  # fmt: skip
+    assert len(set(told.values())) == len(told)
+
+
+def test_an_unknown_arm_ends_the_script():
+    for name in ("nothing", "unbalanced_nothing"):
+        done = bash(f"OUT=x STEPS=60; source examples/experiment/arms.sh; overrides {name}; echo went on")
+        assert done.returncode == 1 and "no arm is called nothing" in done.stderr and "went on" not in done.stdout
+
+
+def test_sft_that_was_stopped_starts_over_and_its_newest_export_is_taken(tmp_path):
+    run, tools = tmp_path / "a run", tmp_path / "tools"
+    for step in (2, 4):
+        (run / f"global_step_{step}/huggingface").mkdir(parents=True)
+    (run / "latest_checkpointed_iteration.txt").write_text("2")
+    tools.mkdir()
+    (tools / "torchrun").write_text(TORCHRUN)
+    (tools / "torchrun").chmod(0o755)
+    lines = """SEED=1
+        source examples/cpu_stages.sh
+        train_sft m rows.parquet "$RUN"
+        export_model "$(newest_step "$RUN")/huggingface" "$OUT/model"
+        export_model one
+        echo went on"""
+    done = bash(lines, RUN=str(run), OUT=str(tmp_path), PATH=f"{tools}:{os.environ['PATH']}")
+    assert (tmp_path / "a run.left").read_text() == ""
+    assert f"trainer.default_local_dir='{run}'" in (tmp_path / "a run.args").read_text().splitlines()
+    assert (tmp_path / "model/config.json").read_text() == "10\n"
+    assert done.returncode == 1 and "FROM and TO are needed" in done.stderr and "went on" not in done.stdout
