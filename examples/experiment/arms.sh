@@ -11,6 +11,7 @@ overrides() {
     alpha_4) lines +arm=dual_grpo $dual.prefix_weight=4 ;;
     inter_half) lines +arm=dual_grpo $dual.inter_coef=0.5 ;;
     inter_2) lines +arm=dual_grpo $dual.inter_coef=2 ;;
+    unclipped_kl) lines +arm=dual_grpo actor_rollout_ref.actor.kl_loss_type=low_var_kl+ ;;
     no_kl) lines +arm=dual_grpo actor_rollout_ref.actor.use_kl_loss=False ;;
     deciding) lines +arm=dual_grpo $dual.prefix_scope=deciding ;;
     free_quarter) lines +arm=dual_grpo $dual.free_share=0.25 ;;
