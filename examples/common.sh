@@ -39,6 +39,7 @@ name_run() {
   NNODES="${NNODES:-1}"
   # Logs beside the checkpoints, where `personadual plot` and `export` look. verl's file logger starts its file anew, so
   # every attempt has one of its own.
+  LOGGERS="${LOGGERS:-tensorboard,file}"
   export TENSORBOARD_DIR="${TENSORBOARD_DIR:-$OUT/tensorboard}"
   export VERL_FILE_LOGGER_PATH="${VERL_FILE_LOGGER_PATH:-$OUT/metrics/$(date +%s).jsonl}"
   if [ "${DRY_RUN:-0}" != 1 ]; then mkdir -p "$(dirname "$VERL_FILE_LOGGER_PATH")"; fi
@@ -61,10 +62,10 @@ launch_sft() {
     trainer.experiment_name="$(value "$NAME")"
     trainer.default_local_dir="$(value "$OUT")"
     trainer.max_ckpt_to_keep="${KEEP:-2}"
+    trainer.logger="[console,$LOGGERS]"
     hydra.run.dir="$(value "$OUT/hydra")"
   )
   if [ -n "${VAL:-}" ]; then args+=(data.val_files="$(value "$VAL")"); fi
-  if [ -n "${LOGGERS:-}" ]; then args+=(trainer.logger="[console,$LOGGERS]"); fi
   args+=("$@")
 
   if [ "${DRY_RUN:-0}" = 1 ]; then doctor personadual_sft --dry-run --print -- "${args[@]}"; return; fi
@@ -99,6 +100,7 @@ launch_dualgrpo() {
     trainer.experiment_name="$(value "$NAME")"
     trainer.default_local_dir="$(value "$OUT")"
     trainer.max_actor_ckpt_to_keep="${KEEP:-3}"
+    trainer.logger="[console,$LOGGERS]"
     hydra.run.dir="$(value "$OUT/hydra")"
   )
   if [ "$TRAINER" = dual_grpo_separate_async ]; then
@@ -113,7 +115,6 @@ launch_dualgrpo() {
     )
   fi
   args+=(trainer.n_gpus_per_node="${GPUS:-8}")
-  if [ -n "${LOGGERS:-}" ]; then args+=(trainer.logger="[console,$LOGGERS]"); fi
   if [ -n "${RAY_ADDRESS:-}" ]; then
     case "$RAY_ADDRESS" in http*)
       die "RAY_ADDRESS=$RAY_ADDRESS is the dashboard's; give the cluster's own, auto or HOST:6379" ;;

@@ -22,7 +22,8 @@ overrides() {
     centred_early) lines +arm=dual_grpo $dual.gap_centering=1 $dual.gap_centering_steps=$((STEPS / 2)) ;;
     taper) lines +arm=dual_grpo $dual.prefix_taper=1 ;;
     specialised) lines +arm=dual_grpo $dual.losing_intra_coef=0 ;;
-    recommended) lines +arm=recommended ;;
+    # The second one for its step 30, which the first one's checkpoints are past.
+    recommended | recommended_again) lines +arm=recommended ;;
     # What is recommended, less one of its settings.
     without_decoupled) lines +arm=recommended $dual.credit=shared ;;
     without_deciding) lines +arm=recommended $dual.prefix_scope=all ;;

@@ -293,8 +293,8 @@ def test_sft_on_several_nodes_meets_at_the_first(launch):
 
 
 @pytest.mark.parametrize("script", ["run_sft_qwen7b.sh", "run_dualgrpo_qwen7b.sh"])
-def test_loggers_are_tensorboard_unless_others_are_asked_for(launch, script):
-    for asked, expected in (("", ["console", "tensorboard"]), ("wandb,file", ["console", "wandb", "file"])):
+def test_loggers_are_tensorboard_and_file_unless_others_are_asked_for(launch, script):
+    for asked, expected in (("", ["console", "tensorboard", "file"]), ("wandb,file", ["console", "wandb", "file"])):
         _, _, calls = launch(script, DRY_RUN="1", LOGGERS=asked)
         assert list(config_of(only(calls)).trainer.logger) == expected
 
