@@ -241,6 +241,18 @@ def test_several_samples_of_an_item_are_averaged_before_the_modes_are_compared()
     assert found["val-dual/s/regret/mean"] == -0.25
 
 
+def test_lost_samples_are_wrong_in_the_accuracy_of_what_they_were_asked_and_chose_nothing():
+    rows = list(map(list, zip(*VALIDATION, strict=True)))
+    whole = validation_metrics(*rows, DEFAULT_MODES)
+    # Of math four free and two forced into general; of forced a free one, beside which there is no other.
+    short = validation_metrics(*rows, DEFAULT_MODES, {("math", -1): 4, ("math", 0): 2, ("forced", -1): 1})
+    changed = {name: value for name, value in short.items() if value != whole[name]}
+    assert changed == pytest.approx(
+        {"val-dual/math/acc_free/mean": 4 / 10, "val-dual/math/acc_forced_general/mean": 2 / 6}
+    )
+    assert short.keys() == whole.keys()
+
+
 def test_no_samples_no_validation_metrics():
     assert validation_metrics([], [], [], [], [], DEFAULT_MODES) == {}
 

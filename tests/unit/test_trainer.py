@@ -20,6 +20,7 @@ from personadual.trainer import DualGRPOTrainerSync, _cached_share, fix_modes
 
 ROWS = [("free", None), ("given", "free"), ("forced", "general"), ("lost", "personalized"), ("gone", "general")]
 """uid and asked mode of a validation's prompts; no sample of the last two comes back."""
+MODE_NAMES = ("general", "personalized")
 
 
 @pytest.fixture
@@ -38,17 +39,16 @@ def prompts(rows, validate=True, **columns):
     return batch
 
 
-def validated(manager, accuracies):
-    """Metrics of a validation of ROWS, all of one data source, with these samples."""
+def validated(manager, accuracies, ours=True):
+    """Metrics of a validation of ROWS, all of one data source, with these samples, by ``ours`` or another reward."""
     trainer = object.__new__(DualGRPOTrainerSync)
     trainer.dual_grpo, trainer.agent_loop_manager = DualGRPOSettings(), manager
     asked = dict(ROWS)
-    infos = {
-        "reward": list(accuracies.values()),
-        schema.ACC: list(accuracies.values()),
-        schema.ASKED_MODE: [{"general": 0, "personalized": 1}.get(asked[uid], -1) for uid in accuracies],
-        schema.ITEM: [-1] * len(accuracies),
-    }
+    infos = {"reward": list(accuracies.values()), schema.ACC: list(accuracies.values())}
+    if ours:
+        infos[schema.ASKED_MODE] = [{"general": 0, "personalized": 1}.get(asked[uid], -1) for uid in accuracies]
+        infos[schema.ITEM] = [-1] * len(accuracies)
+        infos |= {schema.MODE_KEY_PREFIX + name: [float(name == "general")] * len(accuracies) for name in MODE_NAMES}
     sources, counts = ["flan"] * len(accuracies), {("flan", uid): 1 for uid, _ in ROWS}
     return trainer._val_metrics_update(sources, list(accuracies), infos, [], expected_acc_counts=counts)
 
@@ -68,6 +68,28 @@ def test_a_free_row_that_is_lost_is_still_wrong(manager):
     manager.generate_sequences(prompts(ROWS))
     found = validated(manager, {"free": 1.0, "forced": 1.0})
     assert found["val-core/flan/acc/mean@1"] == 0.5
+    # In our numbers as in verl's; what the model chose is said by the answers that are there.
+    assert found["val-dual/flan/acc_free/mean"] == 0.5
+    assert found["val-dual/flan/acc_forced_general/mean"] == found["val-core/flan:forced_general/acc/mean@1"] == 0.5
+    assert found["val-dual/flan/share_general/mean"] == 1.0 and found["val-dual/flan/share_invalid/mean"] == 0.0
+    assert "val-dual/flan/acc_forced_personalized/mean" not in found
+
+
+def test_forced_rows_are_told_apart_under_a_reward_function_of_ones_own(manager):
+    """It returns neither the mode that was asked for nor the mode of the answer."""
+    manager.generate_sequences(prompts(ROWS))
+    found = validated(manager, {"free": 1.0, "given": 1.0, "forced": 0.0}, ours=False)
+    assert found["val-core/flan/acc/mean@1"] == 1.0
+    assert found["val-core/flan:forced_general/acc/mean@1"] == 0.0
+    assert not [name for name in found if name.startswith("val-dual")]
+    assert manager.asked_modes == {}, "the next validation begins anew"
+
+
+def test_a_foreign_key_of_one_of_our_names_is_left_to_verl(manager):
+    trainer = object.__new__(DualGRPOTrainerSync)
+    trainer.dual_grpo, trainer.agent_loop_manager = DualGRPOSettings(), manager
+    infos = {"reward": [0.5], schema.ITEM: ["tea"], schema.ASKED_MODE: ["general"]}
+    assert trainer._val_metrics_update(["flan"], ["x"], infos, [])["val-core/flan/reward/mean@1"] == 0.5
 
 
 def test_the_manager_remembers_forced_rows_of_validations_alone(manager):
