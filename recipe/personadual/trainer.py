@@ -25,6 +25,7 @@ from verl.utils.debug.metrics import calculate_debug_metrics
 from personadual import checks, schema
 from personadual.advantage import dual_grpo_terms
 from personadual.estimator import ROLLOUT_ROWS, RolloutRows
+from personadual.generation_prompt import check_generation_prompt
 from personadual.metrics import training_metrics, validation_metrics
 from personadual.modes import INVALID_MODE, Modes, deciding_position, encode_prefixes
 from personadual.prefix import adopt_prefix_log_probs, choice_probs
@@ -57,9 +58,10 @@ class DualGRPOMixin(PPOTrainer):
     def _init_dataloader(self) -> None:
         prefixes = encode_prefixes(self.tokenizer, self.dual_grpo.modes)
         checks.check_response_length(self.config, self.dual_grpo, prefixes)
-        warning = checks.check_deciding_token(self.config, self.dual_grpo, prefixes, self.tokenizer)
-        if warning:
-            logger.warning(warning)
+        shared = checks.check_deciding_token(self.config, self.dual_grpo, prefixes, self.tokenizer)
+        for warning in (shared, *check_generation_prompt(self.config, self.dual_grpo, self.tokenizer)):
+            if warning:
+                logger.warning(warning)
         self.deciding_position = deciding_position(prefixes)
         super()._init_dataloader()
         loaded = {"data.train_files": self.train_dataset, "data.val_files": self.val_dataset}
