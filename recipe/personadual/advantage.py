@@ -160,6 +160,7 @@ def dual_grpo_advantage(
     credit: str = "shared",
     prefix_scope: str = "all",
     deciding_position: int | None = None,
+    usual_tokens: torch.Tensor | None = None,
     normalize_prefix_length: bool = False,
     gap_centering: float = 0.0,
     choice_probs: torch.Tensor | None = None,
@@ -186,6 +187,8 @@ def dual_grpo_advantage(
             body tokens c_intra * A_intra, so that each action has its own advantage.
         prefix_scope: ``all`` tokens of the prefix (the paper), or the ``deciding`` one alone, the column
             ``deciding_position``; the prefix's other tokens, which the modes share, then get nothing.
+        usual_tokens: (B,) bool, the prefix is in the tokens that ``deciding_position`` is a column of; None for all
+            rows. With ``deciding``, a tag that is spelled in others has no such token and is treated like the body.
         normalize_prefix_length: divide the weight by the number of tokens it falls on, so that a mode with a longer
             tag is not learnt faster; the whole prefix then weighs as much as ``prefix_weight`` body tokens.
         gap_centering: see ``dual_grpo_terms``; 0 is the paper.
@@ -203,7 +206,7 @@ def dual_grpo_advantage(
             answers everything and the choice no longer matters; at 0 a mode learns only where it is at least as good.
         prefix_anchor: what every prefix token but the deciding one gets on top. Rollouts that all begin with a whole
             tag never show that a broken one is worse, so that nothing but the KL term keeps the rest of a tag certain;
-            a constant advantage is a supervised loss on it. 0 is the paper.
+            a constant advantage is a supervised loss on it, on its usual tokens alone. 0 is the paper.
         std_scope: ``group``: one std over all the group's rows, so that both terms keep their proportion;
             ``mode``: the intra term is divided by its own mode's std instead (by the group's for a lone sample).
 
@@ -249,7 +252,9 @@ def dual_grpo_advantage(
     width = int(prefix_lengths.max()) if len(prefix_lengths) else 0
     columns = torch.arange(width, device=prefix_lengths.device)[None, :]
     prefix = columns < prefix_lengths[:, None]
-    credited = prefix & (columns == deciding_position) if prefix_scope == "deciding" else prefix
+    # The deciding column means nothing in another spelling, and an anchor there would teach that spelling.
+    usual = prefix if usual_tokens is None else prefix & usual_tokens[:, None]
+    credited = usual & (columns == deciding_position) if prefix_scope == "deciding" else prefix
     if prob_floor:
         inter = torch.where(saturated(_needed(choice_probs, "choice_probs"), inter, prob_floor), 0.0, inter)
     prefix_value = prefix_weight * (intra + inter if credit == "shared" else inter)
@@ -263,9 +268,9 @@ def dual_grpo_advantage(
             prefix_value = prefix_value * taper(probs, shares, prefix_value, prefix_taper)
     head = torch.where(credited, prefix_value[:, None], body_value[:, None])
     if prefix_scope == "deciding":
-        head = torch.where(prefix & ~credited, 0.0, head)
+        head = torch.where(usual & ~credited, 0.0, head)
     if prefix_anchor:
-        head = head + prefix_anchor * (prefix & (columns != deciding_position))
+        head = head + prefix_anchor * (usual & (columns != deciding_position))
     advantages[:, :width] = head.to(rewards.dtype) * response_mask[:, :width]
     return advantages, advantages
 

@@ -137,6 +137,7 @@ class DualGRPOMixin(PPOTrainer):
         rows = RolloutRows(
             modes=torch.tensor([INVALID_MODE if e is None else int(e["mode"]) for e in known]),
             prefix_lengths=prefix_lengths,
+            usual_tokens=torch.tensor([e is not None and bool(e["usual_tokens"]) for e in known]),
             forced=forced,
             padding=torch.tensor(padding),
             cached=torch.tensor([_cached_share(entry, tag) for entry, tag in zip(fields, batch.tags, strict=True)]),

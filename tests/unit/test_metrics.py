@@ -31,6 +31,7 @@ def metrics_of(
     state = RolloutRows(
         modes=torch.tensor(mode),
         prefix_lengths=lengths,
+        usual_tokens=lengths > 0,
         forced=torch.tensor(forced),
         padding=torch.tensor(padding),
         cached=torch.full((len(rows),), float("nan")) if cached is None else torch.tensor(cached),
