@@ -25,15 +25,18 @@ from personadual.options import CREDIT, PREFIX_SCOPE, STD_SCOPE
 from personadual.remedies import importance, saturated, taper
 
 _TIE = 1e-9
-"""Part of a group's largest mean reward below which a difference between its modes is rounding."""
+"""Part of a group's largest mean reward below which a difference between three or more modes is rounding."""
+_PAIR_TIE = 1e-6
+"""Part of a group's largest reward below which a difference between two modes is: some last bits of a float32, in which
+verl keeps rewards. Of the largest reward and not of the means, which may cancel to nearly 0."""
 
 
 class AdvantageTerms(NamedTuple):
     """Per row (B,), float64, already divided by the std where that is on.
 
     ``intra`` of a row with an invalid mode is r - mean of its group, its ``inter`` is 0. ``mode_gap`` is the
-    unscaled inter term, in units of reward. ``mode_means`` is (groups, K) with NaN for a mode the group lacks;
-    ``group_index`` (B,) points into it.
+    unscaled inter term, in units of reward. ``mode_means`` is (groups, K) with NaN for a mode the group lacks,
+    and the same number twice where two modes tie; ``group_index`` (B,) points into it.
     """
 
     intra: torch.Tensor
@@ -102,8 +105,12 @@ def dual_grpo_terms(
     n_present = present.sum(1, keepdims=True)
     others = (means.sum(1, keepdims=True) - means) / np.maximum(n_present - 1, 1)
     gaps = np.where(present & (n_present > 1), means - others, 0.0)
-    # From three modes on, the sum less one of its parts is rounded, so that a tie would be won or lost by 1e-16.
-    tied = (n_present > 2) & (np.abs(gaps) < _TIE * np.abs(means).max(1, keepdims=True))
+    # Equal sums of other parts differ by rounding (.9 + .1 and 1 + 0 in float32), so that a tie would be won or lost.
+    # From three modes on, so does the sum less one of its parts.
+    largest = np.zeros(n_groups)
+    np.maximum.at(largest, group, np.abs(r))
+    pair = n_present == 2
+    tied = np.abs(gaps) < np.where(pair, _PAIR_TIE * largest[:, None], _TIE * np.abs(means).max(1, keepdims=True))
     gaps = np.where(tied, 0.0, gaps)
 
     own_mean = np.concatenate([means, group_mean], axis=1).ravel()[cell]
@@ -119,7 +126,8 @@ def dual_grpo_terms(
         intra = intra / scale
     if gap_centering:
         inter = inter - gap_centering * _batch_mean(inter, mode_gap != 0, mode, counts.ravel()[cell])
-    mode_means = np.where(present, means, np.nan)
+    mode_means = np.where(tied & pair, means.sum(1, keepdims=True) / 2, means)
+    mode_means = np.where(present, mode_means, np.nan)
     found = (torch.from_numpy(part) for part in (intra, inter, mode_gap, mode_means, group))
     return AdvantageTerms(*(part.to(rewards.device) for part in found))
 

@@ -145,6 +145,14 @@ def test_a_tie_is_no_win():
     assert found["dual_grpo/mode_gap/mean"] == 0.0
 
 
+def test_a_tie_but_for_rounding_is_no_win():
+    """verl keeps rewards in float32, in which .9 + .1 is less than 1."""
+    rewards = [(0, 0.9), (0, 0.1), (1, 1.0), (1, 0.0)]
+    found = metrics_of([("s", "a", mode, reward, 0.5, True, False) for mode, reward in rewards])
+    assert found["dual_grpo/win_general/mean"] == found["dual_grpo/win_personalized/mean"] == 0.0
+    assert found["dual_grpo/mode_gap/mean"] == 0.0
+
+
 def test_a_group_that_lacks_a_mode_takes_no_part_in_wins_and_gap():
     lacking = [("s", "b", 0, 5.0, 0.5, True, False)] * 2
     found = metrics_of([*BATCH[:4], *lacking])
