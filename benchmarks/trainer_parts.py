@@ -46,10 +46,11 @@ def fill(rows: int, tokens: int) -> Any:
         return values
 
     modes = [row % 2 for row in range(rows)]
+    told = {"prefix_len": PREFIX, "usual_tokens": True, "forced": True}
     fields = {
         "uid": [f"uid-{row // GROUP}" for row in range(rows)],
         "data_source": ["a" if row % 3 else "b" for row in range(rows)],
-        "extra_fields": [{schema.ROLLOUT_FIELD: {"mode": m, "prefix_len": PREFIX, "forced": True}} for m in modes],
+        "extra_fields": [{schema.ROLLOUT_FIELD: {"mode": m, **told}} for m in modes],
     }
     data = TensorDict(
         {

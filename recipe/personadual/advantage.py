@@ -25,15 +25,18 @@ from personadual.options import CREDIT, PREFIX_SCOPE, STD_SCOPE
 from personadual.remedies import importance, saturated, taper
 
 _TIE = 1e-9
-"""Part of a group's largest mean reward below which a difference between its modes is rounding."""
+"""Part of a group's largest mean reward below which a difference between three or more modes is rounding."""
+_PAIR_TIE = 1e-6
+"""Part of a group's largest reward below which a difference between two modes is: some last bits of a float32, in which
+verl keeps rewards. Of the largest reward and not of the means, which may cancel to nearly 0."""
 
 
 class AdvantageTerms(NamedTuple):
     """Per row (B,), float64, already divided by the std where that is on.
 
     ``intra`` of a row with an invalid mode is r - mean of its group, its ``inter`` is 0. ``mode_gap`` is the
-    unscaled inter term, in units of reward. ``mode_means`` is (groups, K) with NaN for a mode the group lacks;
-    ``group_index`` (B,) points into it.
+    unscaled inter term, in units of reward. ``mode_means`` is (groups, K) with NaN for a mode the group lacks,
+    and the same number twice where two modes tie; ``group_index`` (B,) points into it.
     """
 
     intra: torch.Tensor
@@ -102,8 +105,12 @@ def dual_grpo_terms(
     n_present = present.sum(1, keepdims=True)
     others = (means.sum(1, keepdims=True) - means) / np.maximum(n_present - 1, 1)
     gaps = np.where(present & (n_present > 1), means - others, 0.0)
-    # From three modes on, the sum less one of its parts is rounded, so that a tie would be won or lost by 1e-16.
-    tied = (n_present > 2) & (np.abs(gaps) < _TIE * np.abs(means).max(1, keepdims=True))
+    # Equal sums of other parts differ by rounding (.9 + .1 and 1 + 0 in float32), so that a tie would be won or lost.
+    # From three modes on, so does the sum less one of its parts.
+    largest = np.zeros(n_groups)
+    np.maximum.at(largest, group, np.abs(r))
+    pair = n_present == 2
+    tied = np.abs(gaps) < np.where(pair, _PAIR_TIE * largest[:, None], _TIE * np.abs(means).max(1, keepdims=True))
     gaps = np.where(tied, 0.0, gaps)
 
     own_mean = np.concatenate([means, group_mean], axis=1).ravel()[cell]
@@ -119,7 +126,8 @@ def dual_grpo_terms(
         intra = intra / scale
     if gap_centering:
         inter = inter - gap_centering * _batch_mean(inter, mode_gap != 0, mode, counts.ravel()[cell])
-    mode_means = np.where(present, means, np.nan)
+    mode_means = np.where(tied & pair, means.sum(1, keepdims=True) / 2, means)
+    mode_means = np.where(present, mode_means, np.nan)
     found = (torch.from_numpy(part) for part in (intra, inter, mode_gap, mode_means, group))
     return AdvantageTerms(*(part.to(rewards.device) for part in found))
 
@@ -160,6 +168,7 @@ def dual_grpo_advantage(
     credit: str = "shared",
     prefix_scope: str = "all",
     deciding_position: int | None = None,
+    usual_tokens: torch.Tensor | None = None,
     normalize_prefix_length: bool = False,
     gap_centering: float = 0.0,
     choice_probs: torch.Tensor | None = None,
@@ -186,6 +195,8 @@ def dual_grpo_advantage(
             body tokens c_intra * A_intra, so that each action has its own advantage.
         prefix_scope: ``all`` tokens of the prefix (the paper), or the ``deciding`` one alone, the column
             ``deciding_position``; the prefix's other tokens, which the modes share, then get nothing.
+        usual_tokens: (B,) bool, the prefix is in the tokens that ``deciding_position`` is a column of; None for all
+            rows. With ``deciding``, a tag that is spelled in others has no such token and is treated like the body.
         normalize_prefix_length: divide the weight by the number of tokens it falls on, so that a mode with a longer
             tag is not learnt faster; the whole prefix then weighs as much as ``prefix_weight`` body tokens.
         gap_centering: see ``dual_grpo_terms``; 0 is the paper.
@@ -203,7 +214,7 @@ def dual_grpo_advantage(
             answers everything and the choice no longer matters; at 0 a mode learns only where it is at least as good.
         prefix_anchor: what every prefix token but the deciding one gets on top. Rollouts that all begin with a whole
             tag never show that a broken one is worse, so that nothing but the KL term keeps the rest of a tag certain;
-            a constant advantage is a supervised loss on it. 0 is the paper.
+            a constant advantage is a supervised loss on it, on its usual tokens alone. 0 is the paper.
         std_scope: ``group``: one std over all the group's rows, so that both terms keep their proportion;
             ``mode``: the intra term is divided by its own mode's std instead (by the group's for a lone sample).
 
@@ -249,7 +260,9 @@ def dual_grpo_advantage(
     width = int(prefix_lengths.max()) if len(prefix_lengths) else 0
     columns = torch.arange(width, device=prefix_lengths.device)[None, :]
     prefix = columns < prefix_lengths[:, None]
-    credited = prefix & (columns == deciding_position) if prefix_scope == "deciding" else prefix
+    # The deciding column means nothing in another spelling, and an anchor there would teach that spelling.
+    usual = prefix if usual_tokens is None else prefix & usual_tokens[:, None]
+    credited = usual & (columns == deciding_position) if prefix_scope == "deciding" else prefix
     if prob_floor:
         inter = torch.where(saturated(_needed(choice_probs, "choice_probs"), inter, prob_floor), 0.0, inter)
     prefix_value = prefix_weight * (intra + inter if credit == "shared" else inter)
@@ -263,9 +276,9 @@ def dual_grpo_advantage(
             prefix_value = prefix_value * taper(probs, shares, prefix_value, prefix_taper)
     head = torch.where(credited, prefix_value[:, None], body_value[:, None])
     if prefix_scope == "deciding":
-        head = torch.where(prefix & ~credited, 0.0, head)
+        head = torch.where(usual & ~credited, 0.0, head)
     if prefix_anchor:
-        head = head + prefix_anchor * (prefix & (columns != deciding_position))
+        head = head + prefix_anchor * (usual & (columns != deciding_position))
     advantages[:, :width] = head.to(rewards.dtype) * response_mask[:, :width]
     return advantages, advantages
 

@@ -28,6 +28,8 @@ class RolloutRows:
     """int64, index of the response's mode, -1 for invalid."""
     prefix_lengths: torch.Tensor
     """int64, tokens of the mode's prefix in the response."""
+    usual_tokens: torch.Tensor
+    """bool, they are those in which the prefix is forced; a model that chooses may spell a tag in others."""
     forced: torch.Tensor
     """bool, the mode was forced and not chosen by the model."""
     padding: torch.Tensor
@@ -80,6 +82,7 @@ def dual_grpo(
         modes=rows.modes,
         groups=index,
         prefix_lengths=rows.prefix_lengths,
+        usual_tokens=rows.usual_tokens,
         response_mask=response_mask,
         norm_by_std=bool(config.get("norm_adv_by_std_in_grpo", True)),
         deciding_position=rows.deciding_position,

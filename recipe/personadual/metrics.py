@@ -8,7 +8,7 @@ MetricsAggregator): one that contains max, min, sum or total is not averaged. So
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -129,24 +129,28 @@ def validation_metrics(
     chosen: Sequence[int],
     acc: Sequence[float],
     modes: Modes,
+    lost: Mapping[tuple[str, int], int] | None = None,
 ) -> dict[str, float]:
     """Mode metrics of a validation run, per data source under ``val-dual/<source>/``.
 
     Args (one entry per sample): ``items``: rows with the same item ask the same prompt; -1 for none. ``asked``: index
     of the mode the row was forced into, -1 for a free choice. ``chosen``: index of the response's mode, -1 invalid.
+    ``lost``: number of samples that failed, by (data source, asked); they are none of the entries.
 
-    Returns: ``acc_free``, ``acc_forced_<m>``, ``share_<m>`` and ``share_invalid`` of the free samples; and for items
-    that were asked freely and in every mode, with a_m the item's mean accuracy forced into m:
+    Returns: ``acc_free``, ``acc_forced_<m>``, in which a lost sample is wrong (where none is there at all, there is no
+    number); ``share_<m>`` and ``share_invalid`` of the free samples that are there; and for items that were asked
+    freely and in every mode, with a_m the item's mean accuracy forced into m over the samples that are there:
     ``hybrid_accuracy`` = share of free samples whose mode has a_m = max a (invalid counts as wrong, a tie as right),
     ``regret`` = mean of max_m a_m - accuracy of the free samples.
     """
     table = pd.DataFrame({"source": data_sources, "item": items, "asked": asked, "chosen": chosen, "acc": acc})
     metrics: dict[str, float] = {}
+    lost = lost or {}
     for source, part in table.groupby("source", sort=True):
         scope = f"{VALIDATION}/{source}/"
         free = part[part["asked"] == INVALID_MODE]
         if len(free):
-            metrics[f"{scope}acc_free/mean"] = float(free["acc"].mean())
+            metrics[f"{scope}acc_free/mean"] = _accuracy(free, lost.get((str(source), INVALID_MODE), 0))
             for index, name in enumerate(modes.names):
                 metrics[f"{scope}share_{name}/mean"] = float((free["chosen"] == index).mean())
             metrics[f"{scope}share_invalid/mean"] = float((free["chosen"] == INVALID_MODE).mean())
@@ -154,11 +158,15 @@ def validation_metrics(
         for index, name in enumerate(modes.names):
             own = part[part["asked"] == index]
             if len(own):
-                metrics[f"{scope}acc_forced_{name}/mean"] = float(own["acc"].mean())
+                metrics[f"{scope}acc_forced_{name}/mean"] = _accuracy(own, lost.get((str(source), index), 0))
         by_mode = forced.pivot_table(index="item", columns="asked", values="acc", aggfunc="mean")
         if by_mode.shape[1] == len(modes):
             metrics |= _choice_metrics(free, by_mode.dropna(), scope)
     return metrics
+
+
+def _accuracy(samples: pd.DataFrame, lost: int) -> float:
+    return float(samples["acc"].sum() / (len(samples) + lost))
 
 
 def _choice_metrics(free: pd.DataFrame, by_mode: pd.DataFrame, scope: str) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Where a mode is forced: the agent loop, as verl's V1 rollout workers run it, one instance per sample.
 
-The loop picks the sample's mode, forces its prefix and writes into the rollout's ``extra_fields`` which mode it was and
-how many tokens it took. Which batch it serves it learns from ``personadual.rollout_manager``.
+The loop picks the sample's mode, forces its prefix and writes into the rollout's ``extra_fields`` which mode it was,
+how many tokens it took, and whether they are the usual ones. Which batch it serves it learns from
+``personadual.rollout_manager``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentL
 
 from personadual import schema
 from personadual.checks import MANAGER_CLASS
-from personadual.modes import encode_prefixes
+from personadual.modes import INVALID_MODE, encode_prefixes
 from personadual.prefix import ForcedPrefixClient, locate_mode
 from personadual.schedule import FREE_SLOT, session_slot
 from personadual.settings import DualGRPOSettings
@@ -38,15 +39,17 @@ class DualModeAgentLoop(SingleTurnAgentLoop):
         if slot == FREE_SLOT:
             output = await super().run(sampling_params, **kwargs)
             mode, prefix_len = locate_mode(output.response_ids, self.tokenizer, self.settings.modes, self.prefixes)
+            usual = mode != INVALID_MODE and list(output.response_ids[:prefix_len]) == self.prefixes[mode]
         else:
             # verl makes one loop per sample (agent_loop.py, _run_agent_loop), so the client is this sample's own.
             client: Any = ForcedPrefixClient(self.server_manager, self.prefixes[slot], self.response_length)
             self.server_manager = client
             output = await super().run(sampling_params, **kwargs)
-            mode, prefix_len = slot, len(self.prefixes[slot])
+            mode, prefix_len, usual = slot, len(self.prefixes[slot]), True
         output.extra_fields[schema.ROLLOUT_FIELD] = {
             "mode": mode,
             "prefix_len": prefix_len,
+            "usual_tokens": usual,
             "forced": slot != FREE_SLOT,
         }
         return output

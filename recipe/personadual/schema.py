@@ -44,7 +44,8 @@ DERIVED_CONDITIONS = (SHUFFLED, ORDERS_GENERAL, ORDERS_PERSONALIZED)
 # ASKED_MODE of a row whose mode the model chooses itself.
 FREE = "free"
 
-# ``extra_fields`` of a rollout (verl's AgentLoopOutput): {"mode": int, "prefix_len": int, "forced": bool}.
+# ``extra_fields`` of a rollout (verl's AgentLoopOutput): {"mode": int, "prefix_len": int, "usual_tokens": bool,
+# "forced": bool}; usual_tokens: the prefix is in the tokens in which it is forced.
 # verl merges it into the reward function's ``extra_info`` under the same key.
 ROLLOUT_FIELD = "dual_grpo"
 

@@ -25,14 +25,14 @@ from verl.utils.debug.metrics import calculate_debug_metrics
 from personadual import checks, schema
 from personadual.advantage import dual_grpo_terms
 from personadual.estimator import ROLLOUT_ROWS, RolloutRows
+from personadual.generation_prompt import check_generation_prompt
 from personadual.metrics import training_metrics, validation_metrics
 from personadual.modes import INVALID_MODE, Modes, deciding_position, encode_prefixes
 from personadual.prefix import adopt_prefix_log_probs, choice_probs
 from personadual.settings import DualGRPOSettings
+from personadual.validation import indices, lost_rollouts, split_counts, split_source
 
 logger = logging.getLogger(__name__)
-
-FORCED_SOURCE = "{source}:forced_{mode}"
 
 
 class DualGRPOMixin(PPOTrainer):
@@ -58,9 +58,10 @@ class DualGRPOMixin(PPOTrainer):
     def _init_dataloader(self) -> None:
         prefixes = encode_prefixes(self.tokenizer, self.dual_grpo.modes)
         checks.check_response_length(self.config, self.dual_grpo, prefixes)
-        warning = checks.check_deciding_token(self.config, self.dual_grpo, prefixes, self.tokenizer)
-        if warning:
-            logger.warning(warning)
+        shared = checks.check_deciding_token(self.config, self.dual_grpo, prefixes, self.tokenizer)
+        for warning in (shared, *check_generation_prompt(self.config, self.dual_grpo, self.tokenizer)):
+            if warning:
+                logger.warning(warning)
         self.deciding_position = deciding_position(prefixes)
         super()._init_dataloader()
         loaded = {"data.train_files": self.train_dataset, "data.val_files": self.val_dataset}
@@ -136,6 +137,7 @@ class DualGRPOMixin(PPOTrainer):
         rows = RolloutRows(
             modes=torch.tensor([INVALID_MODE if e is None else int(e["mode"]) for e in known]),
             prefix_lengths=prefix_lengths,
+            usual_tokens=torch.tensor([e is not None and bool(e["usual_tokens"]) for e in known]),
             forced=forced,
             padding=torch.tensor(padding),
             cached=torch.tensor([_cached_share(entry, tag) for entry, tag in zip(fields, batch.tags, strict=True)]),
@@ -172,36 +174,32 @@ class DualGRPOMixin(PPOTrainer):
         sample_turns: Any,
         expected_acc_counts: dict[tuple[str, str], int] | None = None,
     ) -> dict[str, float]:
-        """verl's validation metrics, with forced rows under a data source of their own, and ours beside them."""
-        infos = dict(reward_extra_infos_dict)
-        mode_of = self._asked_modes()
-        asked = [INVALID_MODE if value is None else int(value) for value in infos.pop(schema.ASKED_MODE, [])]
-        items = [INVALID_MODE if value is None else int(value) for value in infos.pop(schema.ITEM, [])]
-        if not asked:  # another reward function than ours
-            return super()._val_metrics_update(
-                data_sources, sample_uids, infos, sample_turns, expected_acc_counts=expected_acc_counts
-            )
-        names = self.dual_grpo.modes.names
-        mode_of |= {str(uid): names[mode] for uid, mode in zip(sample_uids, asked, strict=True) if mode != INVALID_MODE}
-        split = [
-            _split_source(source, mode_of.get(str(uid))) for source, uid in zip(data_sources, sample_uids, strict=True)
-        ]
-        if expected_acc_counts:
-            # verl counts the samples it waited for per (data source, uid), and one that failed as wrong; the counts
-            # follow their rows, also where no sample of a row came back.
-            expected_acc_counts = {
-                (_split_source(source, mode_of.get(uid)), uid): count
-                for (source, uid), count in expected_acc_counts.items()
-            }
+        """verl's validation metrics, with forced rows under a data source of their own, and ours beside them.
+
+        ``val-dual`` needs what our reward functions return; forced rows are told apart under any.
+        """
+        infos, modes = dict(reward_extra_infos_dict), self.dual_grpo.modes
+        uids, mode_of = [str(uid) for uid in sample_uids], self._asked_modes()
+        indicators = [schema.MODE_KEY_PREFIX + name for name in modes.names]
+        ours = {schema.ACC, schema.ASKED_MODE, schema.ITEM, *indicators} <= infos.keys()
+        items: list[int] = []
+        if ours:
+            told, items = indices(infos.pop(schema.ASKED_MODE)), indices(infos.pop(schema.ITEM))
+            mode_of |= {uid: modes.names[mode] for uid, mode in zip(uids, told, strict=True) if mode != INVALID_MODE}
+        expected = expected_acc_counts or {}
         metrics = super()._val_metrics_update(
-            split, sample_uids, infos, sample_turns, expected_acc_counts=expected_acc_counts
+            [split_source(source, mode_of.get(uid)) for source, uid in zip(data_sources, uids, strict=True)],
+            sample_uids,
+            infos,
+            sample_turns,
+            expected_acc_counts=split_counts(expected, mode_of),
         )
-        indicators = [infos.get(schema.MODE_KEY_PREFIX + name, [0.0] * len(asked)) for name in names]
-        chosen = [
-            next((index for index, values in enumerate(indicators) if values[row]), INVALID_MODE)
-            for row in range(len(asked))
-        ]
-        scored = [row for row, value in enumerate(infos[schema.ACC]) if value is not None]
+        if not ours:
+            return metrics
+        acc, written = infos[schema.ACC], zip(*(infos[key] for key in indicators), strict=True)
+        chosen = [next((index for index, value in enumerate(row) if value), INVALID_MODE) for row in written]
+        asked = [modes.index_of(mode_of[uid]) if uid in mode_of else INVALID_MODE for uid in uids]
+        scored = [row for row, value in enumerate(acc) if value is not None]
 
         def pick(values: list) -> list:
             return [values[row] for row in scored]
@@ -211,8 +209,9 @@ class DualGRPOMixin(PPOTrainer):
             pick(items),
             pick(asked),
             pick(chosen),
-            pick(infos[schema.ACC]),
-            self.dual_grpo.modes,
+            pick(acc),
+            modes,
+            lost_rollouts(expected, uids, acc, mode_of, modes),
         )
 
     def _asked_modes(self) -> dict[str, str]:
@@ -221,11 +220,6 @@ class DualGRPOMixin(PPOTrainer):
         found = dict(known)
         known.clear()
         return found
-
-
-def _split_source(source: Any, forced_mode: str | None) -> str:
-    """Data source under which a validation row is reported: that of forced rows names their mode."""
-    return str(source) if forced_mode is None else FORCED_SOURCE.format(source=source, mode=forced_mode)
 
 
 def fix_modes(config: Any, modes: Modes) -> None:

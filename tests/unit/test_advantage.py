@@ -195,14 +195,42 @@ def test_three_modes_that_are_equal_neither_win_nor_lose(scale):
     assert plain == less and any(less)
 
 
-def test_two_modes_keep_their_gap_to_the_last_bit():
-    rewards, modes = [0.1, 0.2, 0.3, 0.3, 0.2, 0.1], [0, 0, 0, 1, 1, 1]
+# Right answers without the form (.9) and the form alone (.1) against a whole one and none; and means that cancel.
+TIES = [([0.9, 0.1], [1.0, 0.0]), ([0.3, -0.2, -0.1], [0.5, -0.5])]
+
+
+@pytest.mark.parametrize("third", [False, True])
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e5 / 7])
+@pytest.mark.parametrize(("first", "second"), TIES)
+def test_two_modes_whose_rewards_add_up_to_the_same_tie_in_float32(first, second, scale, third):
+    values = torch.tensor([*first, *second], dtype=torch.float64).mul(scale).float()
+    modes, groups = [0] * len(first) + [1] * len(second), ["a"] * len(values)
+    means = [float(part.double().mean()) for part in values.split([len(first), len(second)])]
+    assert means[0] != means[1], "what is to be seen through"
+    if third:  # one that only another group has
+        values, modes, groups = torch.cat([values, values[:1]]), [*modes, 2], [*groups, "b"]
+    found = dual_grpo_terms(values, torch.tensor(modes), groups, norm_by_std=False, gap_centering=1.0)
+    assert not found.mode_gap.any() and not found.inter.any()
+    assert found.mode_means[0, 0] == found.mode_means[0, 1] == pytest.approx(means[0], abs=1e-6 * scale)
+    plain, less = (
+        dual_grpo_advantage(
+            values, torch.tensor(modes), groups, torch.zeros(len(values)).long(), torch.ones(len(values), 1),
+            losing_intra_coef=coef,
+        )[0]
+        for coef in (1.0, 0.0)
+    )  # fmt: skip
+    assert torch.equal(plain, less) and less.any(), "neither loses"
+
+
+@pytest.mark.parametrize("difference", [3e-6, 1e-3])
+def test_two_modes_that_differ_keep_their_gap_to_the_last_bit(difference):
+    rewards, modes = [0.1, 0.2, 0.3, 0.3, 0.2, 0.1 + 3 * difference], [0, 0, 0, 1, 1, 1]
     means = np.bincount(modes, weights=rewards) / 3
     gap = means[0] - (means.sum() - means[0])
-    assert gap != 0
     # Also where a third mode is in the batch, but not in the group.
     found = terms([*rewards, 1.0], [*modes, 2], [0] * 6 + [1], norm_by_std=False)
-    assert found.mode_gap[0] == gap
+    assert found.mode_gap[0] == gap == pytest.approx(-difference)
+    assert found.mode_means[0, :2].tolist() == means.tolist()
 
 
 def test_a_mode_that_only_another_group_has_does_not_count():

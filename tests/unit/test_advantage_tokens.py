@@ -71,6 +71,24 @@ def test_the_anchor_leaves_rows_without_a_prefix_alone():
     assert torch.equal(advantage([1.0, 0.0], [-1, -1], prefix_anchor=1.0, **options)[0], plain)
 
 
+# Two rows of each mode, inter +1 and -1, intra 0; the second of each is free and spells its tag in four tokens.
+SPELLED = {"prefixes": [2, 4, 2, 4], "usual_tokens": torch.tensor([True, False] * 2), "width": 5, "norm_by_std": False}
+
+
+@pytest.mark.parametrize("credit", ["shared", "decoupled"])
+def test_a_tag_in_other_tokens_has_no_deciding_one_and_is_not_anchored(credit):
+    options = {"prefix_scope": "deciding", "deciding_position": 1, "prefix_weight": 4.0, "prefix_anchor": 0.5}
+    found, _ = advantage([1.0, 1.0, 0.0, 0.0], [0, 0, 1, 1], credit=credit, **options, **SPELLED)
+    body = 1.0 if credit == "shared" else 0.0
+    assert found[0].tolist() == [0.5, 4, body, body, body]
+    assert found[1].tolist() == [body] * 5 and found[3].tolist() == [-body] * 5
+
+
+def test_all_tokens_of_a_tag_in_other_tokens_are_its_prefix():
+    found, _ = advantage([1.0, 1.0, 0.0, 0.0], [0, 0, 1, 1], credit="decoupled", prefix_weight=2.0, **SPELLED)
+    assert found[1].tolist() == [2, 2, 2, 2, 0] and found[3].tolist() == [-2, -2, -2, -2, 0]
+
+
 def test_a_row_without_a_prefix_has_no_deciding_token():
     found, _ = advantage([1.0, 0.0], [-1, -1], norm_by_std=False, prefix_scope="deciding", deciding_position=1)
     assert found.tolist() == [[0.5] * 3, [-0.5] * 3]

@@ -18,7 +18,10 @@ from personadual.estimator import ROLLOUT_ROWS, RolloutRows, dual_grpo
 UIDS = ["b", "a", "b", "a", "b", "a", "pad1"]
 MODES = [0, 0, 1, 1, 0, -1, -1]
 LENGTHS = [1, 1, 2, 2, 1, 0, 0]
+# One of the two prefixes of two tokens is spelled in others than the usual.
+USUAL = [True, True, True, False, True, False, False]
 REWARDS = [1.0, 0.0, 0.5, 1.0, 0.0, 0.25, 0.0]
+SPELLED = {"usual_tokens": torch.tensor(USUAL)}
 NAN = float("nan")
 PROBS = [0.97, 0.5, 0.02, 0.5, 0.97, NAN, NAN]
 
@@ -27,6 +30,7 @@ def rollout_rows() -> RolloutRows:
     return RolloutRows(
         modes=torch.tensor(MODES),
         prefix_lengths=torch.tensor(LENGTHS),
+        usual_tokens=torch.tensor(USUAL),
         forced=torch.tensor([True] * 5 + [False] * 2),
         padding=torch.tensor([False] * 6 + [True]),
         cached=torch.full((7,), float("nan")),
@@ -83,12 +87,12 @@ def through_verl(config, entry="ray_trainer"):
         ),
         (
             algorithm(prefix_scope="deciding", normalize_prefix_length=True),
-            {"prefix_scope": "deciding", "normalize_prefix_length": True, "deciding_position": 0},
+            {"prefix_scope": "deciding", "normalize_prefix_length": True, "deciding_position": 0, **SPELLED},
         ),
         # Step 3 of 4: half of the centring is left.
         (algorithm(gap_centering=0.8, gap_centering_steps=4), {"gap_centering": 0.4}),
         (algorithm(losing_intra_coef=0.25), {"losing_intra_coef": 0.25}),
-        (algorithm(prefix_anchor=0.5), {"prefix_anchor": 0.5, "deciding_position": 0}),
+        (algorithm(prefix_anchor=0.5), {"prefix_anchor": 0.5, "deciding_position": 0, **SPELLED}),
         (algorithm(prob_floor=0.05), {"prob_floor": 0.05, "choice_probs": torch.tensor(PROBS)}),
         (
             algorithm(prefix_importance=1.0, mode_shares={"general": 3, "personalized": 1}),

@@ -31,6 +31,7 @@ def metrics_of(
     state = RolloutRows(
         modes=torch.tensor(mode),
         prefix_lengths=lengths,
+        usual_tokens=lengths > 0,
         forced=torch.tensor(forced),
         padding=torch.tensor(padding),
         cached=torch.full((len(rows),), float("nan")) if cached is None else torch.tensor(cached),
@@ -144,6 +145,14 @@ def test_a_tie_is_no_win():
     assert found["dual_grpo/mode_gap/mean"] == 0.0
 
 
+def test_a_tie_but_for_rounding_is_no_win():
+    """verl keeps rewards in float32, in which .9 + .1 is less than 1."""
+    rewards = [(0, 0.9), (0, 0.1), (1, 1.0), (1, 0.0)]
+    found = metrics_of([("s", "a", mode, reward, 0.5, True, False) for mode, reward in rewards])
+    assert found["dual_grpo/win_general/mean"] == found["dual_grpo/win_personalized/mean"] == 0.0
+    assert found["dual_grpo/mode_gap/mean"] == 0.0
+
+
 def test_a_group_that_lacks_a_mode_takes_no_part_in_wins_and_gap():
     lacking = [("s", "b", 0, 5.0, 0.5, True, False)] * 2
     found = metrics_of([*BATCH[:4], *lacking])
@@ -239,6 +248,18 @@ def test_several_samples_of_an_item_are_averaged_before_the_modes_are_compared()
     found = validation_metrics(*map(list, zip(*rows, strict=True)), DEFAULT_MODES)
     assert found["val-dual/s/hybrid_accuracy/mean"] == 0.0, "general has 0.5, personalized 0.75"
     assert found["val-dual/s/regret/mean"] == -0.25
+
+
+def test_lost_samples_are_wrong_in_the_accuracy_of_what_they_were_asked_and_chose_nothing():
+    rows = list(map(list, zip(*VALIDATION, strict=True)))
+    whole = validation_metrics(*rows, DEFAULT_MODES)
+    # Of math four free and two forced into general; of forced a free one, beside which there is no other.
+    short = validation_metrics(*rows, DEFAULT_MODES, {("math", -1): 4, ("math", 0): 2, ("forced", -1): 1})
+    changed = {name: value for name, value in short.items() if value != whole[name]}
+    assert changed == pytest.approx(
+        {"val-dual/math/acc_free/mean": 4 / 10, "val-dual/math/acc_forced_general/mean": 2 / 6}
+    )
+    assert short.keys() == whole.keys()
 
 
 def test_no_samples_no_validation_metrics():

@@ -13,12 +13,13 @@ LENGTHS = {"a_0_0": 3, "a_1_0": 5, "b_0_0": 4, "b_1_0": 6, "b_2_0": 2}
 
 
 def entry(mode: int, forced: bool = True) -> dict:
-    return {schema.ROLLOUT_FIELD: {"mode": mode, "prefix_len": 2 + mode, "forced": forced}, "num_cached_tokens": 6}
+    told = {"mode": mode, "prefix_len": 2 + mode, "usual_tokens": mode == 0, "forced": forced}
+    return {schema.ROLLOUT_FIELD: told, "num_cached_tokens": 6}
 
 
 STORED = {
     "a_0_0": entry(0), "a_1_0": entry(1), "b_0_0": entry(0), "b_1_0": entry(1),
-    "b_2_0": {schema.ROLLOUT_FIELD: {"mode": INVALID_MODE, "prefix_len": 0, "forced": False}},
+    "b_2_0": {schema.ROLLOUT_FIELD: {"mode": INVALID_MODE, "prefix_len": 0, "usual_tokens": False, "forced": False}},
 }  # fmt: skip
 
 
@@ -58,6 +59,7 @@ def test_modes_follow_their_rows_through_any_order(ours, order):
     expected = [STORED[key][schema.ROLLOUT_FIELD] for key in keys]
     assert rows.modes.tolist() == [told["mode"] for told in expected]
     assert rows.prefix_lengths.tolist() == [told["prefix_len"] for told in expected]
+    assert rows.usual_tokens.tolist() == [told["usual_tokens"] for told in expected]
     assert rows.forced.tolist() == [told["forced"] for told in expected]
     # The deciding token is a forced row's second one.
     probs = [
