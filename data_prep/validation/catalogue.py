@@ -140,6 +140,9 @@ CHECKS: dict[str, Check] = {
     "mode-missing": Check(
         ERROR, "mode", "rows of every mode ({modes})", "add rows of it; a mode that SFT never shows is never written"
     ),
+    "mode-not-shown": Check(
+        WARNING, "mode", "rows of every mode ({modes})", "add rows of it, unless the model is never to answer so"
+    ),
     "mode-balance": Check(
         WARNING, "mode", "no mode more than twice as often as another", "sample them equally; RL starts from this mix"
     ),

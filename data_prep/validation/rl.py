@@ -21,6 +21,8 @@ from personadual.reward_fns.settings import Settings
 
 MAX_OPTIONS = 26
 """Options have letters."""
+_READ_BY_GRADERS = frozenset({"bad-options", "bad-accept", "unknown-asked-mode"})
+"""Checks of what a grader reads beside the ground truth."""
 
 
 @dataclass
@@ -41,11 +43,12 @@ class RLRows:
         known = schema.DATA_SOURCE in row and self._is_known(row[schema.DATA_SOURCE])
         if schema.DATA_SOURCE in row and not known:
             yield Problem("unknown-data-source", repr(row[schema.DATA_SOURCE]))
-        unsound = [*self._options(info), *self._names(info)]
-        yield from unsound
+        found = [*self._options(info), *self._names(info)]
+        yield from found
         if schema.GROUND_TRUTH in (row.get(schema.REWARD_MODEL) or {}):
             # A grader that can't read the options or the mode would only say the same again.
-            yield from self._gradable(row, info, known, bool(unsound))
+            unsound = any(problem.check in _READ_BY_GRADERS for problem in found)
+            yield from self._gradable(row, info, known, unsound)
         index = info.get(schema.INDEX, 0)
         if index is None or index < 0:
             yield Problem("no-index", repr(index))

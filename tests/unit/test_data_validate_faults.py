@@ -254,7 +254,7 @@ def test_text_that_is_not_utf8_is_found_by_row(tmp_path):
 def test_every_check_has_a_planted_fault_or_a_test_of_its_own():
     elsewhere = {
         *("unreadable", "not-utf8", "question-leak", "persona-leak", "question-in-two-files", "schemas-differ"),
-        "no-baseline",
+        *("no-baseline", "mode-not-shown"),
         *("prompt-too-long", "response-too-long", "template-fails", "opens-thinking"),
         # tests/unit/test_sft_dataset.py
         *("no-chat-template", "tag-not-kept", "tag-in-generation-prompt", "prefix-boundary", "template-changes-turn"),
