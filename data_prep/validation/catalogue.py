@@ -57,7 +57,10 @@ CHECKS: dict[str, Check] = {
         ERROR, "reward_model.ground_truth", "a text that is not blank, or a number", "fill it in or drop the row"
     ),
     "truth-not-an-option": Check(
-        ERROR, "reward_model.ground_truth", "the letter or text of one of extra_info.options", "mend either of them"
+        ERROR,
+        "reward_model.ground_truth",
+        "the letter or text of one of extra_info.options, and of no other",
+        "mend either of them",
     ),
     "not-gradable": Check(
         ERROR,
@@ -67,6 +70,12 @@ CHECKS: dict[str, Check] = {
     ),
     "bad-options": Check(
         ERROR, "extra_info.options", "null, or 2 to 26 different texts that are not blank", "mend or drop the row"
+    ),
+    "options-alike": Check(
+        WARNING,
+        "extra_info.options",
+        "options that differ in more than case and final punctuation",
+        "see that a letter, or the very text, is asked for",
     ),
     "bad-accept": Check(ERROR, "extra_info.accept", "null, or texts that are not blank", "take the others out"),
     "unknown-asked-mode": Check(

@@ -153,7 +153,12 @@ FAULTS = {
     "one option": Fault("bad-options", extra(schema.OPTIONS, ["no"])),
     "blank option": Fault("bad-options", extra(schema.OPTIONS, ["yes", ""])),
     "null option": Fault("bad-options", extra(schema.OPTIONS, ["yes", None])),
-    "options that read the same": Fault("bad-options", extra(schema.OPTIONS, ["no", "No."])),
+    "options that are the same up to space": Fault("bad-options", extra(schema.OPTIONS, ["not so", "not  so "])),
+    "options that read the same": Fault("options-alike", extra(schema.OPTIONS, ["no", "No."])),
+    "truth that could be two options": Fault(
+        "truth-not-an-option",
+        lambda rows: extra(schema.OPTIONS, ["no", "No."])(put("reward_model", "ground_truth", value="NO")(rows)),
+    ),
     "27 options": Fault("bad-options", extra(schema.OPTIONS, [f"option {n}" for n in range(27)])),
     "null among the accepted": Fault("bad-accept", extra(schema.ACCEPT, [None])),
     # Names.

@@ -21,7 +21,7 @@ from personadual.preflight.workers import reward_kwargs
 TRAIN, VAL = "data.train_files", "data.val_files"
 _TRAINER_SAYS = ("unknown-data-source", "unknown-asked-mode")
 """Checks of the validator that ``personadual.checks`` says with the override that mends them."""
-_GRADING = ("no-ground-truth", "truth-not-an-option", "not-gradable", "bad-options", "bad-accept")
+_GRADING = ("no-ground-truth", "truth-not-an-option", "not-gradable", "bad-options", "options-alike", "bad-accept")
 """Checks of the validator that concern our graders alone."""
 _EVALUATION_READS = "unknown-right-mode"
 """A check of the validator that concerns no training: ``+arm=think`` has other modes than the data was built for."""
