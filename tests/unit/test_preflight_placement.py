@@ -1,12 +1,15 @@
 """GPUs of a cluster, and what verl's separate_async asks for."""
 
+from types import SimpleNamespace
+
 import pytest
 from hydra import compose, initialize_config_module
 from preflight_place import bad, the_one
 
-from personadual.preflight import cluster, configuration
+from personadual.preflight import cluster, configuration, hardware
 from personadual.preflight.setup import Setup
 
+ROLLOUT = "actor_rollout_ref.rollout"
 SEPARATE = {
     "train_batch": 256,
     "mini_batch": 64,
@@ -76,7 +79,36 @@ def test_what_is_wanted_of_a_cluster(overrides, wanted):
     rollout = [f"actor_rollout_ref.rollout.{key}" for key in ("nnodes=2", "n_gpus_per_node=3")]
     with initialize_config_module(config_module="personadual.config", version_base=None):
         config = compose("dual_grpo_trainer", overrides=["trainer.n_gpus_per_node=4", *rollout, *overrides])
-    assert cluster._wanted(Setup(config)) == wanted
+    assert cluster.wanted_gpus(Setup(config)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("here", "overrides", "severity"),
+    [
+        (8, [], "ok"),
+        (7, [], "error"),
+        (4, [], "error"),
+        (4, ["trainer.v1.trainer_mode=dual_grpo_colocate_async"], "ok"),
+        (4, ["+ray_kwargs.ray_init.address=auto"], "warning"),
+        (4, ["trainer.nnodes=2", "actor_rollout_ref.rollout.nnodes=2"], "ok"),  # nodes of which this is one
+    ],
+)
+def test_gpus_for_rollouts_of_their_own_are_counted_on_one_machine(monkeypatch, here, overrides, severity):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: here)
+    monkeypatch.setattr(
+        "torch.cuda.get_device_properties", lambda place: SimpleNamespace(total_memory=80 * hardware.GIB)
+    )
+    monkeypatch.delenv("VERL_PLATFORM", raising=False)
+    base = ["trainer.n_gpus_per_node=4", f"{ROLLOUT}.nnodes=1", f"{ROLLOUT}.n_gpus_per_node=4"]
+    with initialize_config_module(config_module="personadual.config", version_base=None):
+        mode = "trainer.v1.trainer_mode=dual_grpo_separate_async"
+        config = compose("dual_grpo_trainer", overrides=[*base, mode, *overrides])
+    (finding,) = hardware._devices(Setup(config))
+    assert finding.severity == severity
+    if severity == "error":
+        assert finding.required == f"8 GPUs (trainer.n_gpus_per_node + {ROLLOUT}.n_gpus_per_node)"
+        assert f"of {here} together" in finding.mend
 
 
 def test_a_node_with_other_versions_is_named():
