@@ -52,7 +52,7 @@ def _wanted_here(setup: Setup) -> dict[str, int]:
 
 
 def device_findings(memory: Sequence[int], wanted: Mapping[str, int], elsewhere: bool) -> Iterator[Finding]:
-    """``memory``: bytes of each GPU here. ``wanted``: GPUs by the key that asks for them, none of them for two keys.
+    """``memory``: bytes of each GPU here. ``wanted``: GPUs by the key that asks for them; no GPU serves two keys.
 
     ``elsewhere``: the training may run on another machine than this one.
     """
