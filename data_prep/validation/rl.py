@@ -103,13 +103,13 @@ class RLRows:
         yield from named_problems(info, f"{schema.EXTRA_INFO}.")
 
     def _gradable(
-        self, row: Mapping[str, Any], info: Mapping[str, Any], known: bool, found: Set[str]
+        self, row: Mapping[str, Any], info: Mapping[str, Any], known: bool, said: Set[str]
     ) -> Iterator[Problem]:
         truth = row[schema.REWARD_MODEL][schema.GROUND_TRUTH]
         if truth is None or truth != truth or not str(truth).strip():
             yield Problem("no-ground-truth", repr(truth))
             return
-        if found & _UNREADABLE:
+        if said & _UNREADABLE:
             return
         source = row.get(schema.DATA_SOURCE) or ""
         options = info.get(schema.OPTIONS)
@@ -119,7 +119,7 @@ class RLRows:
         except ValueError:
             yield Problem("truth-not-an-option", f"{truth!r}; options {options!r}")
             return
-        if "options-alike" in found:
+        if "options-alike" in said:
             letters = LETTERS[: len(options)]
             if sum(is_right(letter, str(truth), options) for letter in letters) > 1:
                 yield Problem("truth-not-an-option", f"{truth!r} can be two of the options {options!r}")
