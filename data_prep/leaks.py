@@ -1,7 +1,8 @@
 """Questions of prepared files that also stand in benchmark files, word for word or nearly.
 
 ``personadual data leaks FILE... --against NAME=FILE...`` prints a table and ends with exit status 1 where there are
-any, so that it can guard a pipeline. Files are verl parquet of either kind, or anything that ``readers`` reads.
+any, so that it can guard a pipeline. Files are verl parquet of either kind, or anything that ``readers`` reads. Rows
+that were not compared are counted on stderr; with a broken one among them no leak is no pass (exit status 2).
 """
 
 from __future__ import annotations
@@ -13,22 +14,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from personadual import schema
-from personadual.data_prep import readers
-from personadual.data_prep.chat import ANSWER_INSTRUCTION
-from personadual.data_prep.hashing import key
-from personadual.data_prep.neardup import NearDuplicates, Signatures, matches, signatures, words
-from personadual.data_prep.options import parse_lettered
+from personadual.data_prep.leak_questions import Asked, Places, Questions, Reading
+from personadual.data_prep.neardup import NearDuplicates, Signatures, matches, words
 
 EXACT, NEAR = "exact", "near"
 _SHOWN = 100
-_AT_ONCE = 4096
 _DEFAULTS = NearDuplicates()
-_QUESTION_COLUMNS = ("question", "Question", "input", "inputs", "query", "problem", "text", "prompt")
 
 
 @dataclass(frozen=True)
@@ -44,118 +39,101 @@ class Leak:
     question: str
 
 
-@dataclass(frozen=True)
-class Questions:
-    """Distinct questions, each with the row in which it first stands, and their signatures."""
+class Comparison(NamedTuple):
+    """``leaks`` by file and row; ``unread``: the files of which not every row was compared."""
 
-    texts: list[str]
-    rows: list[int]
-    signatures: Signatures
+    leaks: list[Leak]
+    unread: list[Reading]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Questions, and the first row of each by the words that are compared, and of those with options by their text."""
+
+    name: str
+    questions: Questions
+    by_words: Mapping[str, int]
+    by_stem: Mapping[str, int]
+
+    @classmethod
+    def of(cls, name: str, questions: Questions) -> Benchmark:
+        by_words: dict[str, int] = {}
+        by_stem: dict[str, int] = {}
+        for asked in questions.asked:
+            by_words.setdefault(_words(asked.compared), asked.row)
+            if not asked.bare:
+                by_stem.setdefault(_words(asked.text), asked.row)
+        return cls(name, questions, by_words, by_stem)
+
+    def exact(self, asked: Asked) -> int | None:
+        """The row of the same question. Where only one of the two has options, the text alone decides."""
+        found = self.by_words.get(_words(asked.compared))
+        if found is None:
+            stem = _words(asked.text)
+            found = self.by_stem.get(stem) if asked.bare else self.by_words.get(stem)
+        return found
+
+    def near(self, mine: Questions, settings: NearDuplicates) -> dict[int, tuple[int, float]]:
+        """Place in ``mine`` -> row of the most similar question, and the similarity. Options count as in ``exact``."""
+        theirs, best = self.questions, dict[int, tuple[int, float]]()
+        bare, optioned = mine.places(bare=True), mine.places(bare=False)
+        their_bare, their_optioned = theirs.places(bare=True), theirs.places(bare=False)
+        pairs: list[tuple[Signatures, Places, Signatures, Places]] = [
+            (mine.signatures, _all(mine), theirs.signatures, _all(theirs))
+        ]
+        if len(optioned) and len(their_bare):
+            pairs.append((mine.stems, optioned, theirs.signatures[their_bare], their_bare))
+        if len(bare) and len(their_optioned):
+            pairs.append((mine.signatures[bare], bare, theirs.stems, their_optioned))
+        for ours, places, others, their_places in pairs:
+            for one, other, similar in matches(ours, others, settings):
+                place, row = int(places[one]), theirs.asked[their_places[other]].row
+                if place not in best or similar > best[place][1]:
+                    best[place] = row, similar
+        return best
+
+
+def _all(questions: Questions) -> Places:
+    return np.arange(len(questions.asked), dtype=np.intp)
 
 
 def find_leaks(
     files: Sequence[Path], against: Mapping[str, Path], settings: NearDuplicates = _DEFAULTS, column: str | None = None
-) -> list[Leak]:
-    """All leaks, by file and row. ``column`` names the benchmarks' question column where it is none of the usual.
+) -> Comparison:
+    """All leaks, and what was not compared. The benchmarks are held in memory, the files are read in chunks.
 
-    The benchmarks are held in memory, the files are read in chunks.
+    ``column`` names the benchmarks' question column where it is none of the usual.
 
     Raises:
         ValueError: a file that is missing or unreadable, or has no question.
     """
-    benchmarks = {}
-    for name, path in against.items():
-        parts = list(_chunks(path, column, settings))
-        benchmarks[name] = Questions(
-            [text for part in parts for text in part.texts],
-            [row for part in parts for row in part.rows],
-            np.concatenate([part.signatures for part in parts]),
-        )
-    plain = {name: _by_words(found) for name, found in benchmarks.items()}
+    readings = [Reading(path, column) for path in against.values()]
+    benchmarks = [
+        Benchmark.of(name, Questions.joined(list(reading.parts(settings))))
+        for name, reading in zip(against, readings, strict=True)
+    ]
     leaks: list[Leak] = []
     for path in files:
-        for mine in _chunks(path, None, settings):
-            for name, theirs in benchmarks.items():
-                leaks += _leaks_of(mine, path.name, theirs, name, plain[name], settings)
-    return leaks
+        readings.append(Reading(path))
+        for mine in readings[-1].parts(settings):
+            for benchmark in benchmarks:
+                leaks += _leaks_of(mine, path.name, benchmark, settings)
+    return Comparison(leaks, [reading for reading in readings if reading.broken or reading.empty])
 
 
-def _leaks_of(
-    mine: Questions, file: str, theirs: Questions, benchmark: str, plain: Mapping[str, int], settings: NearDuplicates
-) -> Iterator[Leak]:
-    near = {row: (other, similar) for row, other, similar in matches(mine.signatures, theirs.signatures, settings)}
-    for place, (text, row) in enumerate(zip(mine.texts, mine.rows, strict=True)):
-        exact = plain.get(" ".join(words(text)))
+def _leaks_of(mine: Questions, file: str, benchmark: Benchmark, settings: NearDuplicates) -> Iterator[Leak]:
+    near = benchmark.near(mine, settings)
+    for place, asked in enumerate(mine.asked):
+        exact = benchmark.exact(asked)
         if exact is not None:
-            yield Leak(file, row, benchmark, exact, EXACT, 1.0, _short(text))
+            yield Leak(file, asked.row, benchmark.name, exact, EXACT, 1.0, _short(asked.text))
         elif place in near:
-            other, similar = near[place]
-            yield Leak(file, row, benchmark, theirs.rows[other], NEAR, round(similar, 3), _short(text))
+            row, similar = near[place]
+            yield Leak(file, asked.row, benchmark.name, row, NEAR, round(similar, 3), _short(asked.text))
 
 
-def _by_words(found: Questions) -> dict[str, int]:
-    """First row of each question, by its words."""
-    rows: dict[str, int] = {}
-    for text, row in zip(found.texts, found.rows, strict=True):
-        rows.setdefault(" ".join(words(text)), row)
-    return rows
-
-
-def question_of(row: Mapping[str, Any], column: str | None = None) -> str:
-    """The question of a row of any kind: verl's RL columns, SFT messages, UltraMedical's conversations, or a column.
-
-    "" where there is none.
-    """
-    if column is not None:
-        value = row.get(column)
-        return value if isinstance(value, str) else ""
-    extra = row.get(schema.EXTRA_INFO)
-    if isinstance(extra, Mapping) and isinstance(extra.get(schema.QUESTION), str):
-        return extra[schema.QUESTION]
-    for name, role, text in (
-        (schema.MESSAGES, "role", "content"),
-        (schema.PROMPT, "role", "content"),
-        ("conversations", "from", "value"),
-    ):
-        turns = row.get(name)
-        if isinstance(turns, Sequence) and not isinstance(turns, str):
-            asked = [turn[text] for turn in turns if isinstance(turn, Mapping) and turn.get(role) in ("user", "human")]
-            if asked and isinstance(asked[0], str):
-                return _without_instruction(asked[0])
-    return next((row[name] for name in _QUESTION_COLUMNS if isinstance(row.get(name), str)), "")
-
-
-def _without_instruction(text: str) -> str:
-    text = text.removesuffix(ANSWER_INSTRUCTION).rstrip()
-    found = parse_lettered(text)
-    return found[0] if found and found[0] else text
-
-
-def _chunks(path: Path, column: str | None, settings: NearDuplicates) -> Iterator[Questions]:
-    """The distinct questions of a file, some at a time."""
-    texts: list[str] = []
-    rows: list[int] = []
-    seen: set[int] = set()
-    for row, text in _questions(path, column):
-        digest = key(text)
-        if text and digest not in seen:
-            seen.add(digest)
-            texts.append(text)
-            rows.append(row)
-            if len(texts) == _AT_ONCE:
-                yield Questions(texts, rows, signatures(texts, settings))
-                texts, rows = [], []
-    if not seen:
-        usual = ", ".join(_QUESTION_COLUMNS)
-        raise ValueError(f"{path}: no question was found; name its column with --column (the usual are {usual})")
-    if texts:
-        yield Questions(texts, rows, signatures(texts, settings))
-
-
-def _questions(path: Path, column: str | None) -> Iterator[tuple[int, str]]:
-    for where, row in readers.rows(str(path)):
-        if isinstance(row, Mapping):
-            yield where.row, question_of(row, column).strip()
+def _words(text: str) -> str:
+    return " ".join(words(text))
 
 
 def _short(text: str) -> str:
@@ -170,7 +148,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="NAME=FILE",
-        help="benchmark file; may be given several times",
+        help="benchmark file or folder; may be given several times, each under its own name",
     )
     parser.add_argument("--column", help="question column of the benchmark files, where it is none of the usual")
     parser.add_argument("--threshold", type=float, default=0.8, help="similarity that counts as nearly (%(default)s)")
@@ -178,15 +156,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: no leak; 1: leaks, printed; 2: refused, one line on stderr."""
+    """0: no leak; 1: leaks, printed; 2: refused, or no leak found but not every row could be read; said on stderr."""
     try:
         against = {}
         for setting in args.against:
             name, separator, path = setting.partition("=")
             if not separator or not name or not path:
                 raise ValueError(f"--against {setting!r}: NAME=FILE is needed")
+            if name in against:
+                raise ValueError(f"--against: {name!r} is given twice; give each file a name of its own")
             against[name] = Path(path)
-        leaks = find_leaks(args.files, against, NearDuplicates(threshold=args.threshold), args.column)
+        leaks, unread = find_leaks(args.files, against, NearDuplicates(threshold=args.threshold), args.column)
     except ValueError as error:
         print(f"personadual data leaks: {error}", file=sys.stderr)
         return 2
@@ -194,7 +174,11 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps([asdict(leak) for leak in leaks], indent=2, ensure_ascii=False))
     else:
         print(table(leaks))
-    return 1 if leaks else 0
+    for file in unread:
+        print(f"personadual data leaks: {file}", file=sys.stderr)
+    if leaks:
+        return 1
+    return 2 if any(file.broken for file in unread) else 0
 
 
 def table(leaks: Sequence[Leak], shown: int = 50) -> str:

@@ -69,6 +69,11 @@ def _texts(value: Any, field: str) -> tuple[str, ...]:
     return tuple(str(entry).strip() for entry in value)
 
 
+def has_repeats(options: Sequence[str]) -> bool:
+    """Whether two options differ in nothing but space. Case may be the point of a question: AA, Aa, aa."""
+    return len({" ".join(option.split()) for option in options}) < len(options)
+
+
 def check(options: Sequence[str]) -> None:
     """Refuse options that no letter or no text could name. Raises Rejected (unfit)."""
     if len(options) < 2:
@@ -77,7 +82,7 @@ def check(options: Sequence[str]) -> None:
         raise Rejected(TOO_MANY, f"found {len(options)}", field="options")
     if not all(option.strip() for option in options):
         raise Rejected(EMPTY, field="options")
-    if len({" ".join(option.split()) for option in options}) < len(options):
+    if has_repeats(options):
         raise Rejected(SAME, field="options")
     for place, option in enumerate(options):
         letter = option.strip().upper()

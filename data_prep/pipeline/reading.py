@@ -83,10 +83,15 @@ def keys_of(records: Sequence[Record]) -> RecordKeys:
 
 
 def compared_text(record: Record) -> str:
-    """What near-duplicates are found by: the question, and its options too where it is short.
+    """What near-duplicates are found by."""
+    return with_options(record.question, record.options or ())
+
+
+def with_options(question: str, options: Sequence[str]) -> str:
+    """The question, and its options too where it is short.
 
     "Which of these is true?" is another question with other options; a long question is the same one.
     """
-    if record.options and len(record.question.split()) < _STEM_WORDS:
-        return " ".join([record.question, *sorted(record.options)])
-    return record.question
+    if options and len(question.split()) < _STEM_WORDS:
+        return " ".join([question, *sorted(options)])
+    return question

@@ -57,7 +57,10 @@ CHECKS: dict[str, Check] = {
         ERROR, "reward_model.ground_truth", "a text that is not blank, or a number", "fill it in or drop the row"
     ),
     "truth-not-an-option": Check(
-        ERROR, "reward_model.ground_truth", "the letter or text of one of extra_info.options", "mend either of them"
+        ERROR,
+        "reward_model.ground_truth",
+        "the letter or text of one of extra_info.options, and of no other",
+        "mend either of them",
     ),
     "not-gradable": Check(
         ERROR,
@@ -67,6 +70,12 @@ CHECKS: dict[str, Check] = {
     ),
     "bad-options": Check(
         ERROR, "extra_info.options", "null, or 2 to 26 different texts that are not blank", "mend or drop the row"
+    ),
+    "options-alike": Check(
+        WARNING,
+        "extra_info.options",
+        "options that differ in more than case and final punctuation",
+        "see that a letter, or the very text, is asked for",
     ),
     "bad-accept": Check(ERROR, "extra_info.accept", "null, or texts that are not blank", "take the others out"),
     "unknown-asked-mode": Check(
@@ -139,6 +148,9 @@ CHECKS: dict[str, Check] = {
     # Balance.
     "mode-missing": Check(
         ERROR, "mode", "rows of every mode ({modes})", "add rows of it; a mode that SFT never shows is never written"
+    ),
+    "mode-not-shown": Check(
+        WARNING, "mode", "rows of every mode ({modes})", "add rows of it, unless the model is never to answer so"
     ),
     "mode-balance": Check(
         WARNING, "mode", "no mode more than twice as often as another", "sample them equally; RL starts from this mix"

@@ -1,7 +1,8 @@
 """What has a meaning of its own to the trainer or the chat template, and has no place in foreign text.
 
 What counts as a chat template's token is said in ``personadual.data_prep.hygiene``, which takes such texts out when
-data is built. A tag in other than ASCII characters counts as such a token.
+data is built. A tag in other than ASCII characters counts as such a token. A mode whose tag is ``<answer>``, as in
+``+arm=think``, only names answers that begin with their block; that tag is looked for as the block's.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Markers:
 
     def __init__(self, modes: Modes, tokenizer: Any = None):
         self.modes = modes
-        self._tags = re.compile("|".join(re.escape(mode.tag) for mode in modes), re.IGNORECASE)
+        tags = [re.escape(mode.tag) for mode in modes if mode.tag != OPEN]
+        self._tags = re.compile("|".join(tags), re.IGNORECASE)
         self._hygiene = Hygiene(modes)
         added = tokenizer.added_tokens_decoder.values() if tokenizer is not None else ()
         special = sorted((str(token) for token in added if token.special and str(token).strip()), key=len, reverse=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from personadual import schema
 from personadual.data_prep import chat
 from personadual.data_prep.columns import SPLITS
+from personadual.data_prep.option_answers import has_repeats
+from personadual.data_prep.options import LETTERS
 from personadual.data_prep.validation.chats import USER, chat_problems
 from personadual.data_prep.validation.findings import Problem
 from personadual.data_prep.validation.markers import Markers
@@ -21,6 +23,8 @@ from personadual.reward_fns.settings import Settings
 
 MAX_OPTIONS = 26
 """Options have letters."""
+_UNREADABLE = {"bad-options", "bad-accept", "unknown-asked-mode"}
+"""Checks of what a grader reads beside the ground truth; where it can't, it would only say the same again."""
 
 
 @dataclass
@@ -41,11 +45,10 @@ class RLRows:
         known = schema.DATA_SOURCE in row and self._is_known(row[schema.DATA_SOURCE])
         if schema.DATA_SOURCE in row and not known:
             yield Problem("unknown-data-source", repr(row[schema.DATA_SOURCE]))
-        unsound = [*self._options(info), *self._names(info)]
-        yield from unsound
+        found = [*self._options(info), *self._names(info)]
+        yield from found
         if schema.GROUND_TRUTH in (row.get(schema.REWARD_MODEL) or {}):
-            # A grader that can't read the options or the mode would only say the same again.
-            yield from self._gradable(row, info, known, bool(unsound))
+            yield from self._gradable(row, info, known, {problem.check for problem in found})
         index = info.get(schema.INDEX, 0)
         if index is None or index < 0:
             yield Problem("no-index", repr(index))
@@ -83,8 +86,10 @@ class RLRows:
                 yield Problem("bad-options", f"a blank or null one in {options!r}")
             elif not 2 <= len(options) <= MAX_OPTIONS:
                 yield Problem("bad-options", f"{len(options)} options")
-            elif len({canonical(text) for text in options}) < len(options):
-                yield Problem("bad-options", f"two that read the same in {options!r}")
+            elif has_repeats(options):
+                yield Problem("bad-options", f"two that are the same in {options!r}")
+            elif _alike(options):
+                yield Problem("options-alike", f"in {options!r}")
         accept = info.get(schema.ACCEPT)
         if accept is not None and any(not isinstance(text, str) or not text.strip() for text in accept):
             yield Problem("bad-accept", repr(accept))
@@ -98,13 +103,13 @@ class RLRows:
         yield from named_problems(info, f"{schema.EXTRA_INFO}.")
 
     def _gradable(
-        self, row: Mapping[str, Any], info: Mapping[str, Any], known: bool, unsound: bool
+        self, row: Mapping[str, Any], info: Mapping[str, Any], known: bool, said: Set[str]
     ) -> Iterator[Problem]:
         truth = row[schema.REWARD_MODEL][schema.GROUND_TRUTH]
         if truth is None or truth != truth or not str(truth).strip():
             yield Problem("no-ground-truth", repr(truth))
             return
-        if unsound:
+        if said & _UNREADABLE:
             return
         source = row.get(schema.DATA_SOURCE) or ""
         options = info.get(schema.OPTIONS)
@@ -114,6 +119,11 @@ class RLRows:
         except ValueError:
             yield Problem("truth-not-an-option", f"{truth!r}; options {options!r}")
             return
+        if "options-alike" in said:
+            letters = LETTERS[: len(options)]
+            if sum(is_right(letter, str(truth), options) for letter in letters) > 1:
+                yield Problem("truth-not-an-option", f"{truth!r} can be two of the options {options!r}")
+                return
         asked = info.get(schema.ASKED_MODE)
         mode = self.modes[self.modes.index_of(asked) if asked in self.modes.names else 0]
         perfect = chat.response(mode, str(truth))
@@ -121,6 +131,11 @@ class RLRows:
         if grade[schema.ACC] != 1 or grade[schema.FORMAT] != 1:
             found = f"acc {grade[schema.ACC]:g}, format {grade[schema.FORMAT]:g} for {truth!r}"
             yield Problem("not-gradable", found)
+
+
+def _alike(options: Sequence[str]) -> bool:
+    """Whether a grader reads two options alike, so that only a letter or the very text tells them apart."""
+    return len({canonical(text) for text in options}) < len(options)
 
 
 def named_problems(row: Mapping[str, Any], place: str) -> Iterator[Problem]:

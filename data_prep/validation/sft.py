@@ -60,11 +60,13 @@ class SFTRows:
         if parsed.index != INVALID_MODE:
             if body[:1].isspace():
                 yield Problem("body-not-stripped", repr(body[:_SHOWN]))
-            if tag := self.markers.tag(body):
-                yield Problem("second-mode-tag", tag)
+            tag = self.modes[parsed.index].tag
+            body = body.replace(f"{tag[0]}/{tag[1:]}", "\n", 1)  # what a tag opens, as <think> does, ends somewhere
+            if second := self.markers.tag(body):
+                yield Problem("second-mode-tag", second)
         if token := self.markers.control_token(body):
             yield Problem("control-token-in-response", token)
-        yield from _block(body)
+        yield from _block(response)
 
 
 def response_of(row: Mapping[str, Any]) -> str | None:
@@ -76,14 +78,14 @@ def response_of(row: Mapping[str, Any]) -> str | None:
     return last["content"]
 
 
-def _block(body: str) -> Iterator[Problem]:
-    opened, closed = body.count(OPEN), body.count(CLOSE)
-    block = read_block(body)
+def _block(response: str) -> Iterator[Problem]:
+    opened, closed = response.count(OPEN), response.count(CLOSE)
+    block = read_block(response)
     if not opened or not closed:
         yield Problem("no-answer-block", f"{opened} {OPEN} and {closed} {CLOSE}")
     elif opened > 1 or closed > 1:
         yield Problem("answer-blocks", f"{opened} {OPEN} and {closed} {CLOSE}")
     elif block is None:
-        yield Problem("bad-answer-block", repr(body[body.find(OPEN) :][:_SHOWN]))
+        yield Problem("bad-answer-block", repr(response[response.find(OPEN) :][:_SHOWN]))
     elif not block.at_end:
-        yield Problem("block-not-last", repr(body.partition(CLOSE)[2].strip()[:_SHOWN]))
+        yield Problem("block-not-last", repr(response.partition(CLOSE)[2].strip()[:_SHOWN]))

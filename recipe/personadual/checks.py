@@ -20,6 +20,8 @@ SINGLE_GRADERS = ("objective", "personalized")
 """Reward managers that grade every source alike, by the grader of the same name."""
 REWARD_MANAGERS = (*SINGLE_GRADERS, "dual_mode")
 MANAGER_CLASS = "personadual.rollout_manager.DualAgentLoopManager"
+VERLS_LOOP = "single_turn_agent"
+"""verl's default_agent_loop."""
 
 
 class ConfigError(ValueError):
@@ -42,6 +44,20 @@ def _check_manager(config: Any, settings: DualGRPOSettings) -> None:
         raise ConfigError(
             f"forced rollouts need actor_rollout_ref.rollout.agent.agent_loop_manager_class={MANAGER_CLASS}; it is not "
             "set. With hydra: +actor_rollout_ref.rollout.agent.agent_loop_manager_class=... or +dual_grpo=default."
+        )
+
+
+def _check_agent_loop(config: Any, settings: DualGRPOSettings) -> None:
+    """Our manager writes our loop into every batch, so verl reads no other default. A user's manager may."""
+    agent = config.actor_rollout_ref.rollout.get("agent") or {}
+    loop = agent.get("default_agent_loop")
+    if agent.get("agent_loop_manager_class") == MANAGER_CLASS and loop not in (None, VERLS_LOOP, schema.AGENT_NAME):
+        key = "actor_rollout_ref.rollout.agent"
+        raise ConfigError(
+            f"{key}.default_agent_loop={loop} would never run: all rollouts, validation's too, are single turns of "
+            f"{schema.AGENT_NAME}, which forces the modes. Leave it out; for tools or turns of your own make a "
+            f"subclass of personadual.rollout.DualModeAgentLoop and name it {schema.AGENT_NAME} in the file of "
+            f"{key}.agent_loop_config_path"
         )
 
 
@@ -90,6 +106,7 @@ def _check_policy_loss(config: Any, settings: DualGRPOSettings) -> None:
 
 TRAINER_CHECKS: dict[str, Callable[[Any, DualGRPOSettings], None]] = {
     "agent loop manager": _check_manager,
+    "agent loop": _check_agent_loop,
     "samples per mode": _check_samples_per_mode,
     "bypass mode": _check_bypass_mode,
     "policy loss": _check_policy_loss,

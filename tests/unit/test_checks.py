@@ -44,6 +44,7 @@ def check(config):
 MANAGER = "actor_rollout_ref.rollout.agent.agent_loop_manager_class"
 N = "actor_rollout_ref.rollout.n"
 BYPASS = "algorithm.rollout_correction"
+LOOP = "actor_rollout_ref.rollout.agent.default_agent_loop"
 LOSS = "actor_rollout_ref.actor.policy_loss.loss_mode"
 THREE = [{"name": name, "tag": f"<{name}>"} for name in ("a", "b", "c")]
 
@@ -73,6 +74,10 @@ def test_the_papers_config_passes_without_a_word(changed, caplog):
             [f"{BYPASS}.bypass_mode=True", "algorithm.dual_grpo.free_share=1"],
         ),
         ({LOSS: "geo_mean"}, [f"{LOSS}=geo_mean", "Use vanilla"]),
+        (
+            {LOOP: "tool_agent"},
+            [f"{LOOP}=tool_agent", "would never run", "DualModeAgentLoop", "agent_loop_config_path"],
+        ),
     ],
 )
 def test_a_combination_that_cannot_work_is_refused_with_what_to_set(changed, values, messages):
@@ -88,6 +93,9 @@ def test_a_combination_that_cannot_work_is_refused_with_what_to_set(changed, val
         {BYPASS: {"bypass_mode": True}, "algorithm.dual_grpo.free_share": 1.0},
         {BYPASS: None},
         {LOSS: "gspo"},
+        {LOOP: "single_turn_agent"},
+        {LOOP: "dual_grpo_agent"},
+        {LOOP: "tool_agent", MANAGER: "mine.Manager"},
         {"algorithm.adv_estimator": "grpo", N: 1},
         {"algorithm.dual_grpo.modes": THREE, N: 6},
         {"algorithm.dual_grpo.mode_shares": {"general": 1, "personalized": 0}, N: 2},

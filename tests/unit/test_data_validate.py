@@ -5,18 +5,24 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pytest
+from build_inputs import config
 from hypothesis import given
 from hypothesis import strategies as st
+from published_rows import write_lines
 from tiny_model import build_tiny_tokenizer
 from validate_rows import ROWS, findings, good_rl, good_sft, item, named, put, run, write
 
 from personadual import schema
+from personadual.data_prep import option_answers
+from personadual.data_prep.build import build
 from personadual.data_prep.columns import RL_SCHEMA, SFT_SCHEMA, to_table, write_parquet
 from personadual.data_prep.hygiene import Hygiene
 from personadual.data_prep.items import rl_rows
 from personadual.data_prep.record import Rejected
 from personadual.data_prep.validation.markers import Markers
+from personadual.data_prep.validation.rl import RLRows
 from personadual.modes import DEFAULT_MODES
+from personadual.reward_fns.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +211,32 @@ def test_wrong_arguments_are_one_line_and_exit_status_2(tmp_path, capsys, argume
 def test_template_keywords_are_a_json_object(argument):
     with pytest.raises(SystemExit):
         run("data.parquet", "--chat-template-kwargs", argument)
+
+
+def test_options_that_differ_in_case_alone_are_built_and_taken(tmp_path):
+    lines = [
+        {"question": f"Which genotype has number {n}?", "options": ["AA", "Aa", "aa"], "answer": "ABC"[n % 3], "id": n}
+        for n in range(6)
+    ]
+    mapping = {name: name for name in ("question", "options", "answer")} | {"question_id": "id", "data_source": "flan"}
+    source = {"name": "generic", "input": str(write_lines(tmp_path / "in.jsonl", lines)), "mapping": mapping}
+    content = {"sources": [source], "splits": {"train": 1, "val": 0, "test": 0}, "rl": {}}
+    build(config(**content), tmp_path / "out")
+    found = {finding.check: finding for finding in findings(tmp_path / "out" / "rl_train.parquet")}
+    assert found["options-alike"].count == 6
+    assert run(tmp_path / "out" / "rl_train.parquet") == 0
+
+
+@given(st.lists(st.text("aAbBc .", min_size=1, max_size=4), min_size=2, max_size=5), st.data())
+def test_what_a_build_takes_for_options_is_no_error_here(options, data):
+    answer = data.draw(st.sampled_from([*options, *"ABCDE"]))
+    try:
+        truth = option_answers.letter_of(answer, options)
+    except Rejected:
+        return
+    rows = rl_rows([item(0, options=tuple(options), truth=truth)], DEFAULT_MODES, "quickstart_")
+    checked = RLRows(Settings(), Markers(DEFAULT_MODES))
+    assert {problem.check for problem in checked.problems(rows[0])} <= {"options-alike"}
 
 
 MARKED = st.lists(

@@ -153,7 +153,12 @@ FAULTS = {
     "one option": Fault("bad-options", extra(schema.OPTIONS, ["no"])),
     "blank option": Fault("bad-options", extra(schema.OPTIONS, ["yes", ""])),
     "null option": Fault("bad-options", extra(schema.OPTIONS, ["yes", None])),
-    "options that read the same": Fault("bad-options", extra(schema.OPTIONS, ["no", "No."])),
+    "options that are the same up to space": Fault("bad-options", extra(schema.OPTIONS, ["not so", "not  so "])),
+    "options that read the same": Fault("options-alike", extra(schema.OPTIONS, ["no", "No."])),
+    "truth that could be two options": Fault(
+        "truth-not-an-option",
+        lambda rows: extra(schema.OPTIONS, ["no", "No."])(put("reward_model", "ground_truth", value="NO")(rows)),
+    ),
     "27 options": Fault("bad-options", extra(schema.OPTIONS, [f"option {n}" for n in range(27)])),
     "null among the accepted": Fault("bad-accept", extra(schema.ACCEPT, [None])),
     # Names.
@@ -254,7 +259,7 @@ def test_text_that_is_not_utf8_is_found_by_row(tmp_path):
 def test_every_check_has_a_planted_fault_or_a_test_of_its_own():
     elsewhere = {
         *("unreadable", "not-utf8", "question-leak", "persona-leak", "question-in-two-files", "schemas-differ"),
-        "no-baseline",
+        *("no-baseline", "mode-not-shown"),
         *("prompt-too-long", "response-too-long", "template-fails", "opens-thinking"),
         # tests/unit/test_sft_dataset.py
         *("no-chat-template", "tag-not-kept", "tag-in-generation-prompt", "prefix-boundary", "template-changes-turn"),

@@ -285,7 +285,7 @@ GIB = memory.GIB
     ],
 )
 def test_devices(memories, elsewhere, severity, words):
-    (finding,) = hardware.device_findings(memories, 8, elsewhere)
+    (finding,) = hardware.device_findings(memories, {"trainer.n_gpus_per_node": 8}, elsewhere)
     assert finding.severity == severity and words in f"{finding.found} {finding.mend}"
 
 

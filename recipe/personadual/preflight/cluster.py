@@ -40,7 +40,7 @@ def cluster_findings(setup: Setup) -> Iterator[Finding]:
     try:
         nodes = [node for node in ray.nodes() if node["Alive"]]
         yield ok("nodes", f"{len(nodes)} alive")
-        yield from gpu_findings([float(node["Resources"].get("GPU", 0)) for node in nodes], _wanted(setup))
+        yield from gpu_findings([float(node["Resources"].get("GPU", 0)) for node in nodes], wanted_gpus(setup))
         here = {name: found for name, found in package_versions().items() if name in SAME}
         for node, answer in zip(nodes, ask(nodes), strict=True):
             yield from node_findings(node["NodeManagerAddress"], answer, here)
@@ -60,7 +60,7 @@ def reach(address: str, timeout: float = 10.0) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout).close()
 
 
-def _wanted(setup: Setup) -> dict[str, tuple[int, int]]:
+def wanted_gpus(setup: Setup) -> dict[str, tuple[int, int]]:
     """Nodes and GPUs of each, by the block that sets them: training's, and rollouts' where they have GPUs of their own
     (verl/trainer/ppo/v1/trainer_separate_async.py, 0.9.1).
     """

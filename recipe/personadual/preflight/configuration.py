@@ -14,12 +14,15 @@ from personadual.settings import BLOCK, DualGRPOSettings
 
 OUR_TRAINERS = "dual_grpo_"
 SEPARATE = "separate_async"
+CUT_OFF, CUT_OFF_AT = ("low_var_kl", "k3"), 13.6
+"""Kinds of verl's KL loss without a gradient where the reference is this many times as probable as the policy."""
 
 
 def configuration_findings(setup: Setup) -> Iterator[Finding]:
     if setup.kind == RL:
         yield from _settings_findings(setup)
         yield from _trainer_findings(setup)
+        yield from kl_findings(setup)
         yield from verl_findings(setup)
         if str(setup.get("trainer.v1.trainer_mode", "")).endswith(SEPARATE):
             yield from separate_async_findings(_separate_async(setup), registered_engines(), setup.dry_run)
@@ -95,6 +98,20 @@ def trainer_findings(
             f"algorithm.adv_estimator=dual_grpo; or, for a baseline, its arm (such as +arm=grpo_free), or "
             f"{BLOCK}.baseline=true",
             WARNING,
+        )
+
+
+def kl_findings(setup: Setup) -> Iterator[Finding]:
+    """How far the KL term holds a forced mode. verl cuts low_var_kl off at 10 (core_algos.py, ``kl_penalty_forward``,
+    0.9.1), which a sampled token hardly ever reaches and a forced tag does.
+    """
+    actor = "actor_rollout_ref.actor"
+    kind = setup.get(f"{actor}.kl_loss_type")
+    if setup.get(f"{actor}.use_kl_loss", False) and kind in CUT_OFF and setup.settings.free_share < 1:
+        yield ok(
+            f"{actor}.kl_loss_type",
+            f"{kind}: holds a forced tag while it is more than 1/{CUT_OFF_AT:.1f} as probable as in the model that "
+            f"training starts from, and not below that; {kind}+ holds it at any",
         )
 
 

@@ -21,8 +21,10 @@ from personadual.preflight.workers import reward_kwargs
 TRAIN, VAL = "data.train_files", "data.val_files"
 _TRAINER_SAYS = ("unknown-data-source", "unknown-asked-mode")
 """Checks of the validator that ``personadual.checks`` says with the override that mends them."""
-_GRADING = ("no-ground-truth", "truth-not-an-option", "not-gradable", "bad-options", "bad-accept")
+_GRADING = ("no-ground-truth", "truth-not-an-option", "not-gradable", "bad-options", "options-alike", "bad-accept")
 """Checks of the validator that concern our graders alone."""
+_EVALUATION_READS = "unknown-right-mode"
+"""A check of the validator that concerns no training: ``+arm=think`` has other modes than the data was built for."""
 
 
 def data_findings(setup: Setup) -> Iterator[Finding]:
@@ -111,7 +113,10 @@ def _validated(setup: Setup, paths: Iterable[str]) -> Iterator[Finding]:
         rows = f", {finding.count} row(s), first {', '.join(map(str, finding.rows))}" if finding.rows else ""
         found = f"{finding.found} ({finding.file}{rows})"
         what = f"{finding.check} {finding.field}".strip()
-        yield Finding(what, finding.severity, found, finding.required, finding.mend)
+        severity, mend = finding.severity, finding.mend
+        if finding.check == _EVALUATION_READS:
+            severity, mend = WARNING, "nothing for training, which does not read it; rename it for an evaluation"
+        yield Finding(what, severity, found, finding.required, mend)
 
 
 def _key_of(setup: Setup) -> tuple[str, str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from personadual import cpu
+from personadual.preflight.cluster import wanted_gpus
 from personadual.preflight.data import TRAIN
 from personadual.preflight.data_files import rows_of
 from personadual.preflight.findings import WARNING, Finding, judged, not_looked_at, ok
@@ -36,26 +37,38 @@ def _devices(setup: Setup) -> Iterator[Finding]:
         return
     import torch
 
-    wanted = setup.number("trainer.n_gpus_per_node", 1)
     memory = []
     if torch.cuda.is_available():
         memory = [torch.cuda.get_device_properties(place).total_memory for place in range(torch.cuda.device_count())]
-    yield from device_findings(memory, wanted, setup.dry_run or setup.ray_address is not None)
+    elsewhere = setup.dry_run or setup.ray_address is not None or bool(setup.get("ray_kwargs.ray_init.address"))
+    yield from device_findings(memory, _wanted_here(setup), elsewhere)
 
 
-def device_findings(memory: Sequence[int], wanted: int, elsewhere: bool) -> Iterator[Finding]:
-    """``memory``: bytes of each GPU here. ``elsewhere``: the training may run on another machine than this one."""
+def _wanted_here(setup: Setup) -> dict[str, int]:
+    """GPUs by the key that asks for them: of each block where one node holds all, else training's of a node."""
+    wanted = wanted_gpus(setup)
+    alone = all(nodes == 1 for nodes, _ in wanted.values())
+    return {f"{block}.n_gpus_per_node": gpus for block, (_, gpus) in wanted.items() if alone or block == "trainer"}
+
+
+def device_findings(memory: Sequence[int], wanted: Mapping[str, int], elsewhere: bool) -> Iterator[Finding]:
+    """``memory``: bytes of each GPU here. ``wanted``: GPUs by the key that asks for them; no GPU serves two keys.
+
+    ``elsewhere``: the training may run on another machine than this one.
+    """
     shown = ", ".join(f"{each / GIB:.0f} GiB" for each in memory) or "no GPU"
-    mend = (
-        f"trainer.n_gpus_per_node={len(memory)}"
-        if memory
-        else "a machine with GPUs, or VERL_PLATFORM=cpu +platform=cpu"
-    )
-    if len(memory) < wanted and elsewhere:
-        yield not_looked_at("devices", f"{len(memory)} of {wanted} GPUs are here", mend, dry_run=True)
+    total = sum(wanted.values())
+    if not memory:
+        mend = "a machine with GPUs, or VERL_PLATFORM=cpu +platform=cpu"
+    elif len(wanted) == 1:
+        mend = f"{next(iter(wanted))}={len(memory)}"
+    else:
+        mend = f"{' and '.join(wanted)} of {len(memory)} together"
+    if len(memory) < total and elsewhere:
+        yield not_looked_at("devices", f"{len(memory)} of {total} GPUs are here", mend, dry_run=True)
         return
     yield judged(
-        "devices", len(memory) >= wanted, f"{wanted} GPUs (trainer.n_gpus_per_node)", f"{len(memory)}: {shown}", mend
+        "devices", len(memory) >= total, f"{total} GPUs ({' + '.join(wanted)})", f"{len(memory)}: {shown}", mend
     )
 
 
