@@ -24,6 +24,7 @@ from personadual.evaluation.limits import mixed_settings, mixed_temperatures, wh
 from personadual.evaluation.load import mode_names, read_generations, recorded_modes
 from personadual.evaluation.options import Statistics
 from personadual.evaluation.runfile import SESSIONS, SETTINGS, read_meta, read_object
+from personadual.evaluation.runs import Run, same_weights, told_same, without
 from personadual.evaluation.summary import by_source, seed_spread, summarise
 from personadual.evaluation.text import escape, plain_table
 from personadual.evaluation.verdict import over_personalization_cost, verdicts
@@ -53,6 +54,7 @@ class Report:
     panels: Sequence[Panel] = ()
     statistics: Statistics = field(default_factory=Statistics)
     mode_order: Sequence[str] | None = None  # as the runs' settings have it; None where nothing is recorded
+    same: Mapping[Run, int] = field(default_factory=dict)  # runs.same_weights; their rows are not among ``rows``
 
     def __post_init__(self) -> None:
         chosen = self.statistics
@@ -69,7 +71,8 @@ class Report:
         self.comparisons = comparisons(grid, pairs, self.modes, chosen.correction)
         self.checks = checks(grid, pairs, self.modes, chosen.correction)
         self.shows = what_it_shows(self.summary, self.comparisons, self.checks, self.modes)
-        self.limits = mixed_settings(self.models, self.extras.get("manifest")) + mixed_temperatures(self.rows)
+        self.limits = told_same(self.same)
+        self.limits += mixed_settings(self.models, self.extras.get("manifest")) + mixed_temperatures(self.rows)
         tested = pd.concat([self.comparisons, self.checks], ignore_index=True)
         self.limits += what_it_does_not_show(self.rows, self.values, self.summary, tested, chosen)
         self.panels = self.panels or default_panels(self.modes[1])
@@ -102,7 +105,7 @@ def read_report(
     panels: Sequence[Panel] = (),
     statistics: Statistics = DEFAULT_STATISTICS,
 ) -> Report:
-    """Read the generations, their settings, and what else is given.
+    """Read the generations, their settings, and what else is given. Of runs of one label with equal weights one stays.
 
     Raises:
         ValueError: rows that are none, or a model in ``statistics`` that has no rows.
@@ -117,6 +120,8 @@ def read_report(
         meta = read_meta(path)
         if meta:
             metas[(meta[SETTINGS].get("label"), meta[SETTINGS].get("seed"))] = meta
+    same = same_weights(rows, metas)
+    rows = without(rows, same)
     models = []
     for (label, seed), part in rows.groupby([MODEL, SEED], sort=False):
         meta = metas.get((label, seed), {})
@@ -125,7 +130,7 @@ def read_report(
         models.append({MODEL: label, SEED: int(part[SEED].iloc[0]), **counts, **settings})
     log = read_training_log(training_logs) if training_logs else None
     loaded = {name: read_object(path) for name, path in (extras or {}).items() if path is not None}
-    return Report(title, rows, models, loaded, log, panels, statistics, recorded_modes(paths))
+    return Report(title, rows, models, loaded, log, panels, statistics, recorded_modes(paths), same)
 
 
 def write_report(report: Report, out: Path) -> Path:
