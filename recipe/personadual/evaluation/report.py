@@ -20,11 +20,11 @@ from personadual.evaluation.figures import ACCURACY, MODE_CHOICE, TRAINING, plot
 from personadual.evaluation.findings import what_it_shows
 from personadual.evaluation.fingerprint import command_line
 from personadual.evaluation.grid import to_grid
-from personadual.evaluation.limits import mixed_settings, mixed_temperatures, what_it_does_not_show
+from personadual.evaluation.limits import mixed_settings, mixed_temperatures, uneven_samples, what_it_does_not_show
 from personadual.evaluation.load import mode_names, read_generations, recorded_modes
 from personadual.evaluation.options import Statistics
 from personadual.evaluation.runfile import SESSIONS, SETTINGS, read_meta, read_object
-from personadual.evaluation.runs import Run, same_weights, told_same, without
+from personadual.evaluation.runs import Run, incomplete, not_compared, same_weights, seeds_without, told_same, without
 from personadual.evaluation.summary import by_source, seed_spread, summarise
 from personadual.evaluation.text import escape, plain_table
 from personadual.evaluation.verdict import over_personalization_cost, verdicts
@@ -70,10 +70,12 @@ class Report:
         self.effects = pd.concat([effects(grid, self.modes), cost], ignore_index=True)
         self.comparisons = comparisons(grid, pairs, self.modes, chosen.correction)
         self.checks = checks(grid, pairs, self.modes, chosen.correction)
-        self.shows = what_it_shows(self.summary, self.comparisons, self.checks, self.modes)
-        self.limits = told_same(self.same)
-        self.limits += mixed_settings(self.models, self.extras.get("manifest")) + mixed_temperatures(self.rows)
+        self.shows = what_it_shows(self.summary, self.values, self.comparisons, self.checks, self.modes)
         tested = pd.concat([self.comparisons, self.checks], ignore_index=True)
+        self.limits = told_same(self.same) + mixed_settings(self.models, self.extras.get("manifest"))
+        self.limits += mixed_temperatures(self.rows) + uneven_samples(self.rows)
+        self.limits += incomplete(self.values, self.modes) + seeds_without(self.values, self.modes)
+        self.limits += not_compared(self.summary, tested, pairs, self.modes)
         self.limits += what_it_does_not_show(self.rows, self.values, self.summary, tested, chosen)
         self.panels = self.panels or default_panels(self.modes[1])
         self.rows = withheld(self.rows)  # after all that reads a text
