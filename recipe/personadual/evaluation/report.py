@@ -174,7 +174,14 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return json.loads(frame.to_json(orient="records", double_precision=12)) if len(frame) else []
+    """Values to 12 decimals, p to 12 digits: however small, it is not 0."""
+    if not len(frame):
+        return []
+    found: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=12))
+    for name in {"p", "p_adjusted"} & set(frame):
+        for record, p in zip(found, frame[name], strict=True):
+            record[name] = float(f"{p:.12g}") if p == p else None
+    return found
 
 
 def terminal_text(report: Report) -> str:
