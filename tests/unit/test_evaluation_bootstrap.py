@@ -103,6 +103,24 @@ def test_seeds_widen_the_interval_only_from_three_on():
     assert three.high - three.low > 1.5 * (two.high - two.low)
 
 
+def test_a_seed_without_any_value_is_no_seed():
+    """Of one measure; the others keep it."""
+    rng = np.random.default_rng(6)
+    values = rng.random((4, 20, 2))
+    values[2, :, 0] = np.nan
+    clusters = np.repeat(np.arange(10), 2)
+    first, second = estimates(draw(values, clusters))
+    assert first == pytest.approx(estimates(draw(values[[0, 1, 3]][:, :, :1], clusters))[0]) and first.seeds == 3
+    assert second == pytest.approx(estimates(draw(values[:, :, 1:], clusters))[0]) and second.seeds == 4
+    values[3, :, 0] = np.nan
+    two = draw(values, clusters)
+    assert estimates(two)[0] == pytest.approx(estimates(draw(values[:2, :, :1], clusters))[0])
+    assert [estimate.seeds for estimate in estimates(two)] == [2, 4]
+    assert p_values(two) == pytest.approx(
+        [p_values(draw(values[:2, :, :1], clusters))[0], p_values(draw(values[:, :, 1:], clusters))[0]]
+    )
+
+
 def test_models_with_different_numbers_of_seeds_differ_by_their_means():
     rng = np.random.default_rng(4)
     questions = rng.random(30)

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 import pandas as pd
 import pytest
 from openai_server import OpenAIServer
-from tiny_model import tokenizer_with
+from tiny_model import CHAT_TEMPLATE, tokenizer_with
 
 from personadual.cli import main
 from personadual.evaluation import asking
@@ -188,6 +188,21 @@ def test_another_model_or_way_needs_another_file(tokenizer, tmp_path, capsys):
         assert "way: 'chat' there, 'completions with token ids' now" in capsys.readouterr().err
         assert run("m=other", *given) == 2
         assert "model: 'm' there, 'other' now" in capsys.readouterr().err
+
+
+def test_another_prompt_format_needs_another_file(tokenizer, tmp_path, capsys):
+    """A server that is asked by token ids takes those of any tokenizer; a file holds the answers to one."""
+    data = write_rows(tmp_path / "t.parquet", count=2)
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    tokenizer_with(CHAT_TEMPLATE.replace("'\n'", "' '", 1)).save_pretrained(tmp_path / "spaced")
+    with OpenAIServer(tokenizer, lambda prompt, body: "no") as server:
+        given = ["m", "--endpoint", server.url, "--data", data, "--out", tmp_path / "x.jsonl", "--tokenizer"]
+        assert run(*given, tmp_path / "tokenizer", "--limit", 1) == 0
+        asked = len(server.bodies)
+        assert run(*given, tmp_path / "spaced") == 2 and len(server.bodies) == asked
+        assert "tokenizer_fingerprint: '" in capsys.readouterr().err
+        assert run(*given, tmp_path / "tokenizer") == 0
+    assert len(read_generations([tmp_path / "x.jsonl"])) == 2 * 3
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -74,6 +74,23 @@ def test_what_was_done_before_an_engine_failed_is_not_lost(special, message):
     assert found == [0, 1] and not children()
 
 
+def test_what_came_is_handed_on_before_it_is_told_that_the_engine_has_died():
+    """Between two batches, so that the next one can't be sent."""
+    found = []
+    with pytest.raises(EngineError, match=r"ended with -9"), EnginePool(start) as pool:
+
+        def dies_before_the_second():
+            yield [Request([0], [])]
+            (worker,) = pool._workers.values()
+            os.kill(worker.pid, signal.SIGKILL)
+            worker.join()
+            yield [Request([1], [])]
+
+        for number, _ in pool.complete(dies_before_the_second()):
+            found.append(number)
+    assert found == [0] and not children()
+
+
 def test_an_engine_that_cannot_start_says_why():
     with pytest.raises(EngineError, match="OSError: no such model"):
         EnginePool(partial(start, fails=True))

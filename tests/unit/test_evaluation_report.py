@@ -9,12 +9,13 @@ import re
 import shutil
 
 import pytest
+from eval_rows import always_personalized, planted, right_choice
 
 from personadual.evaluation.cli import add_report_arguments, run_report
 from personadual.evaluation.curves import Panel, default_panels, matching, plot_training, read_training_log
 from personadual.evaluation.load import read_generations
 from personadual.evaluation.options import Statistics, add_statistics_arguments, statistics_from
-from personadual.evaluation.report import as_markdown, read_report
+from personadual.evaluation.report import as_json, as_markdown, read_report
 from personadual.evaluation.runfile import meta_path
 from personadual.files import write_json
 
@@ -126,6 +127,16 @@ def test_pairs_baseline_and_correction_are_chosen(files, tmp_path):
     assert {found["baseline"] for found in report.verdicts} == {"sft"} and report.verdicts[0]["margin"] == 0.05
     assert any("Benjamini and Hochberg" in sentence for sentence in report.limits)
     assert statistics_from(parser.parse_args([])) == Statistics(compare=[])
+
+
+def test_no_p_is_written_as_0(tmp_path):
+    """60 questions under which the old model is always wrong and the new one never: p = 2 / 2^60."""
+    models = {"old": always_personalized, "new": right_choice}
+    report = read_report([write(tmp_path / name, planted(name, choose)) for name, choose in models.items()], "t")
+    found = json.loads(json.dumps(as_json(report)))["comparisons"]
+    p = {entry["condition"]: entry["p"] for entry in found if entry["measure"] == "greedy_error"}
+    assert p["unaligned"] == pytest.approx(2 / 2**60, rel=1e-9)
+    assert all(entry[name] > 0 for entry in found for name in ("p", "p_adjusted"))
 
 
 def test_models_sampled_at_different_temperatures_are_named(tmp_path):

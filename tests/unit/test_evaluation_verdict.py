@@ -115,18 +115,15 @@ def test_the_rule(low, high, questions, plain, named):
 @pytest.mark.parametrize(
     "statistics, message",
     [
-        ({"baseline": "x"}, "baseline 'x' is none of the models: m"),
+        ({"baseline": "x"}, "baseline 'x' is none of the models: m, n"),
         ({"margin": -0.1}, "margin must be at least 0 and below 1, in accuracy; found -0.1"),
-        ({"compare": [("m", "x")]}, "--compare m x: 'x' is none of the models: m"),
-        ({"correction": "x"}, None),
+        ({"compare": [("m", "x")]}, "--compare m x: 'x' is none of the models: m, n"),
+        ({"correction": "x"}, "correction 'x' does not exist; it is one of holm, bh"),
     ],
 )
 def test_wrong_choices_are_refused(statistics, message, tmp_path):
-    if message is None:  # nothing is compared, so nothing is corrected
-        report_of(tmp_path, planted("m", right_choice, 2), **statistics)
-        return
     with pytest.raises(ValueError, match=message):
-        report_of(tmp_path, planted("m", right_choice, 2), **statistics)
+        report_of(tmp_path, planted("m", right_choice, 2), planted("n", right_choice, 2), **statistics)
 
 
 def test_cost_of_over_personalizing_by_hand():
@@ -144,6 +141,71 @@ def test_cost_of_over_personalizing_by_hand():
     cost = lookup(over_personalization_cost(grid, MODES), effect="over_personalization_cost")
     # a: half of its answers are personalized, and plain is right: 1/2 * 1 - 0; b: 1 * 1 - 1; c: 1 * 0 - 1.
     assert (cost.value, cost.n) == (pytest.approx((0.5 + 0 - 1) / 3), 3)
+
+
+QUESTIONS = "abcd"
+RIGHT_OF_THREE = ((1, 0, 0, 1), (1, 1, 0, 1), (1, 1, 1, 1))
+
+
+def rows_of(model, seed, condition, right, modes=("general",) * 4):
+    """An answer to each question, freely in these modes; forced into general mode never right."""
+    forced = {"general": (0.0, 0.5), "personalized": (0.0, 0.5)}
+    place = 4 * (condition != "none")
+    return [
+        row
+        for number, answer in enumerate(zip(modes, right, strict=True))
+        for row in answers(
+            place + number, QUESTIONS[number], condition, "general", answer, forced, model=model, seed=seed
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plain", "chosen", "loss", "cost"),
+    [
+        # One run of the baseline, right on a, b and d. The model's losses: (-1 -1 +1 -1) / 4, 0 and (-1 -1) / 4.
+        # Of these personalized answers cost (1 + 1 - 1 + 1) / 4, nothing, and 1 / 4 (d was lost in general mode).
+        (
+            [(1, 1, 0, 1)],
+            [
+                ((0, 0, 1, 0), ("personalized",) * 4),
+                ((1, 1, 0, 1), ("general",) * 4),
+                ((0, 1, 0, 0), ("personalized", "general", "general", "general")),
+            ],
+            (-0.5 + 0 - 0.5) / 3,
+            (0.5 + 0 + 0.25) / 3,
+        ),
+        # Three runs of the baseline: 0.5, 0.75 and 1. One of the model: 0.25, all of it personalized.
+        (RIGHT_OF_THREE, [((0, 0, 1, 0), ("personalized",) * 4)], 0.25 - 0.75, 0.75 - 0.25),
+        # As many runs of both, paired: 0 - 0.5, 1 - 0.75 and 1 - 1; only the first is personalized.
+        (
+            RIGHT_OF_THREE,
+            [((0,) * 4, ("personalized",) * 4), ((1,) * 4, ("general",) * 4), ((1,) * 4, ("general",) * 4)],
+            (-0.5 + 0.25 + 0) / 3,
+            0.5 / 3,
+        ),
+    ],
+)
+def test_loss_and_cost_against_a_baseline_by_hand(plain, chosen, loss, cost):
+    rows = [row for seed, right in enumerate(plain) for row in rows_of("plain", seed, "none", right)]
+    for seed, (right, modes) in enumerate(chosen):
+        rows += rows_of("m", seed, "none", (0,) * 4) + rows_of("m", seed, "unaligned", right, modes)
+    grid = to_grid(measures.item_values(pd.DataFrame(rows), MODES))
+    (found,) = [entry for entry in verdicts(grid, MODES, "plain") if entry["model"] == "m"]
+    assert found["value"] == pytest.approx(loss) and found["low"] < loss < found["high"]
+    assert (found["n"], found["clusters"], found["seeds"]) == (4, 4, min(len(plain), len(chosen)))
+    assert found["baseline_accuracy"] == pytest.approx(np.mean(plain))
+    told = lookup(over_personalization_cost(grid, MODES, "plain"), model="m", effect="over_personalization_cost")
+    assert told.value == pytest.approx(cost) and told.n == 4
+
+
+def test_only_items_that_the_model_has_answered_are_counted(tmp_path):
+    """The other model answers two objective items of each question, this one the unaligned alone."""
+    whole = planted("a", right_choice, 30, conditions=TESTED)
+    some = [row for row in planted("b", right_choice, 30, conditions=TESTED) if row["condition"] != "conflicting"]
+    found = verdict_of(tmp_path, whole, some)
+    assert (found["a"]["n"], found["b"]["n"], found["b"]["clusters"]) == (60, 30, 30)
+    assert "n = 30 items, 30 questions" in found["b"]["sentence"]
 
 
 def test_all_of_the_loss_of_an_always_personalized_model_is_its_cost(tmp_path):

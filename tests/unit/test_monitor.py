@@ -64,6 +64,14 @@ def test_event_file_of_a_killed_run_is_read_up_to_the_cut(tmp_path):
         read_events(path)
 
 
+def test_a_run_that_was_killed_inside_a_step_is_drawn_and_judged(tmp_path, capsys):
+    """verl logs a step's metrics one by one, the scores before the lengths."""
+    begun = {"critic/score/mean": 0.5, "critic/score/max": 1.0, "critic/score/min": 0.0}
+    event_file(tmp_path / "run", {1: metrics(lengths=(40, 0.1, 0.0, 0.5)), 2: begun})
+    assert plot(tmp_path / "run", "--out", tmp_path / "o") == 0
+    assert "run: steps 1 to 2" in capsys.readouterr().out
+
+
 def test_missing_tensorboard_is_named(tmp_path, monkeypatch, capsys):
     event_file(tmp_path / "run", {1: metrics()})
     monkeypatch.setitem(sys.modules, "tensorboard.backend.event_processing.event_accumulator", None)
@@ -117,6 +125,30 @@ def test_attempts_are_joined_and_the_later_one_wins(tmp_path):
     assert run.log[value].to_dict() == {1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 6: 2, 7: 2}
     assert run.log.loc[5, "val-dual/d/acc_free/mean"] == 0.5
     assert run.notes == ["2 attempts joined by step: 1000.jsonl (1 to 9), 999999.jsonl (5 to 7)"]
+
+
+@pytest.mark.parametrize("name", ["{}.jsonl", "events.out.tfevents.{}.host.7.0"])
+def test_an_attempt_that_was_given_up_is_not_joined_behind_the_live_one(name, tmp_path):
+    """Resumed at 40, collapsed; then resumed at 20, and still running: not at 60, where the dead one ends."""
+    value = "critic/score/mean"
+    attempts = {1000: range(1, 51), 1001: range(41, 61), 1002: range(21, 31)}
+    for time, steps in attempts.items():
+        logged = {s: {value: float(time)} for s in steps}
+        if name.endswith(".jsonl"):
+            write(tmp_path / name.format(time), logged)
+        else:
+            event_file(tmp_path / "made" / str(time), logged).rename(tmp_path / name.format(time))
+    found = read_run(tmp_path, "r").log[value].to_dict()
+    assert found == {s: 1000.0 if s <= 20 else 1002.0 for s in range(1, 31)}
+
+
+def test_attempts_without_a_time_in_their_names_are_joined_by_their_first_steps(tmp_path):
+    value = "critic/score/mean"
+    for name, steps in {"later": range(4, 8), "sooner": range(1, 6), "9": range(6, 10)}.items():
+        write(tmp_path / f"{name}.jsonl", {s: {value: float(steps.start)} for s in steps})
+    assert read_run(tmp_path, "r").log[value].to_dict() == {s: 1.0 for s in (1, 2, 3)} | {4: 4.0, 5: 4.0} | {
+        s: 6.0 for s in range(6, 10)
+    }
 
 
 def test_an_attempt_that_began_anew_replaces_the_one_before(tmp_path):
@@ -198,13 +230,34 @@ def test_other_metrics_are_not_drawn(metric):
 
 def test_names_are_those_that_training_and_validation_write():
     """``personadual.metrics`` is what writes them."""
-    from personadual.metrics import validation_metrics
+    import torch
+
+    from personadual.advantage import dual_grpo_terms
+    from personadual.estimator import RolloutRows
+    from personadual.metrics import training_metrics, validation_metrics
     from personadual.modes import DEFAULT_MODES
 
     written = validation_metrics(["d"] * 3, [0] * 3, [-1, 0, 1], [0, 0, 1], [1.0, 1.0, 0.0], DEFAULT_MODES)
     curves = curves_of(pd.DataFrame([written]))
     assert len(curves) == len(written) == 8
     assert mode_names(curves) == list(DEFAULT_MODES.names)
+
+    modes, rewards = torch.tensor([0, 1]), torch.tensor([1.0, 0.0])
+    rows = RolloutRows(
+        modes=modes,
+        prefix_lengths=torch.tensor([2, 3]),
+        forced=torch.tensor([True, True]),
+        padding=torch.tensor([False, False]),
+        cached=torch.tensor([0.0, 0.0]),
+        deciding_position=1,
+        choice_probs=torch.tensor([0.6, 0.4]),
+        step=1,
+    )
+    terms = dual_grpo_terms(rewards, modes, ["a", "a"])
+    written = training_metrics(rows, terms, rewards, ["d", "d"], DEFAULT_MODES, 0.05)
+    own = {(c.measure, c.mode) for c in curves_of(pd.DataFrame([written])) if (c.where, c.source) == ("dual_grpo", "d")}
+    per_mode = {(measure, mode) for measure in ("prob", "reward", "win", "share") for mode in DEFAULT_MODES.names}
+    assert own == per_mode | {("mode_gap", ""), ("share_invalid", "")}
 
 
 def test_the_curve_over_all_rows_is_drawn_where_there_is_no_other():

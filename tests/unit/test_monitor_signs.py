@@ -91,6 +91,22 @@ def test_what_was_not_logged_is_not_judged():
     assert {sign.shows for sign in signs.values()} == {None}
 
 
+SCORE, LENGTH = {"critic/score/mean": 0.5, "critic/score/max": 1.0}, {"response_length/max": 40.0}
+
+
+@pytest.mark.parametrize(
+    "half",
+    [SCORE, {**SCORE, "critic/score/min": 0.0, **LENGTH}, {**LENGTH, "response_length/clip_ratio": 0.0}],
+    ids=["scores", "scores and a length", "lengths"],
+)
+def test_lengths_are_judged_on_steps_that_were_logged_whole(half):
+    """A killed run ends inside a step, and a score that is no number is left out: neither says that answers end."""
+    whole = {s: metrics(lengths=(40, 0.5, 0.0, 0.5)) for s in range(1, 9)}
+    sign, cut = (signs_of(steps)["lengths drift"] for steps in (whole, {**whole, 9: half, 10: half}))
+    assert sign.shows and cut.shows and cut.value.startswith("0.50 of the responses look cut off, at 40 tokens")
+    assert signs_of({1: SCORE, 2: {**LENGTH, "response_length/clip_ratio": 1.0}})["lengths drift"].shows is None
+
+
 def test_without_validation_the_tags_probability_tells():
     def training_only(**given):
         return {k: v for k, v in metrics(**given).items() if not k.startswith("val-dual/")}

@@ -25,7 +25,8 @@ SEEDS_NEEDED = 3  # fewer training seeds have no spread worth resampling
 class Estimate(NamedTuple):
     """A mean, its interval, and what it rests on: ``n`` items of ``clusters`` questions, ``seeds`` training seeds.
 
-    NaN where it has none. From ``SEEDS_NEEDED`` seeds on, the interval covers another training run as well.
+    NaN where it has none; seeds without any value don't count. From ``SEEDS_NEEDED`` seeds on, the interval covers
+    another training run as well.
     """
 
     value: float
@@ -41,7 +42,8 @@ class Draws:
     """K means and B resamples of each; differences and ratios of means are taken resample by resample.
 
     ``parts``: the independent parts of each mean's variance, (K,) each, with their degrees of freedom.
-    ``reach``: (2, K), the smallest and the largest value a cluster's mean has. ``n``, ``clusters``: (K,) int.
+    ``reach``: (2, K), the smallest and the largest value a cluster's mean has. ``n``, ``clusters``, ``seeds``: (K,)
+    int.
     """
 
     value: np.ndarray
@@ -50,7 +52,7 @@ class Draws:
     reach: np.ndarray
     n: np.ndarray
     clusters: np.ndarray
-    seeds: int
+    seeds: np.ndarray
 
     def __sub__(self, other: Draws) -> Draws:
         """Of two models with training seeds of their own over the same items and questions."""
@@ -60,7 +62,7 @@ class Draws:
         seed_parts = self.parts[1:] + other.parts[1:]
         questions = np.maximum(_variance(draws) - sum(part for part, _ in seed_parts), 0.0)
         parts = [(questions, self.parts[0][1]), *seed_parts]
-        seeds = min(self.seeds, other.seeds)
+        seeds = np.minimum(self.seeds, other.seeds)
         return Draws(self.value - other.value, draws, parts, reach, self.n, self.clusters, seeds)
 
 
@@ -71,8 +73,8 @@ def draw(values: Any, clusters: Any, *, resamples: int = RESAMPLES, seed: int = 
     """
     values = np.asarray(values, dtype=float)
     total, count = _cluster_sums(values, np.asarray(clusters))
-    filled = count.sum(0) > 0
-    seeds, measures = values.shape[0], values.shape[2]
+    filled, ran = count.sum(0) > 0, count.sum(1) > 0
+    seeds, measures = ran.sum(0), values.shape[2]
     found = Draws(
         np.full(measures, np.nan),
         np.full((resamples, measures), np.nan),
@@ -83,13 +85,13 @@ def draw(values: Any, clusters: Any, *, resamples: int = RESAMPLES, seed: int = 
         seeds,
     )
     several = seeds >= SEEDS_NEEDED
-    if several:
-        found.parts.append((np.full(measures, np.nan), np.full(measures, seeds - 1.0)))
-    for columns in _alike(filled):
-        rows = np.flatnonzero(filled[:, columns[0]])
+    if several.any():
+        found.parts.append((np.where(several, np.nan, 0.0), np.maximum(seeds - 1.0, 1.0)))
+    for columns in _alike(np.concatenate([filled, ran])):
+        rows, runs = np.flatnonzero(filled[:, columns[0]]), np.flatnonzero(ran[:, columns[0]])
         if not len(rows):
             continue
-        sums, sizes = total[:, rows][:, :, columns], count[:, rows][:, :, columns]
+        sums, sizes = (part[runs][:, rows][:, :, columns] for part in (total, count))
         if (sizes == sizes[:, :, :1]).all():
             sizes = sizes[:, :, :1]
         found.value[columns] = sums.sum((0, 1)) / sizes.sum((0, 1))
@@ -101,12 +103,12 @@ def draw(values: Any, clusters: Any, *, resamples: int = RESAMPLES, seed: int = 
         fixed = drawn.sum(0) / drawn_sizes.sum(0)
         found.draws[:, columns] = fixed
         found.parts[0][0][columns] = _variance(fixed)
-        if several:
-            times = _seed_weights(seeds, resamples, seed)[:, :, None]
+        if several[columns[0]]:
+            times = _seed_weights(len(runs), resamples, seed)[:, :, None]
             with np.errstate(invalid="ignore"):
                 found.draws[:, columns] = (times * drawn).sum(0) / (times * drawn_sizes).sum(0)
                 per_seed = sums.sum(1) / sizes.sum(1)
-            found.parts[1][0][columns] = _variance(per_seed) / seeds
+            found.parts[1][0][columns] = _variance(per_seed) / len(runs)
     return found
 
 
@@ -129,7 +131,7 @@ def estimates(found: Draws, level: float = LEVEL) -> list[Estimate]:
             low, high = (value + (tail[k] - value) * stretch[k] for tail in tails)
             low, high = max(low, min(found.reach[0][k], tails[0][k])), min(high, max(found.reach[1][k], tails[1][k]))
         sizes = int(found.n[k]), int(found.clusters[k])
-        shown.append(Estimate(float(value), float(low), float(high), *sizes, found.seeds))
+        shown.append(Estimate(float(value), float(low), float(high), *sizes, int(found.seeds[k])))
     return shown
 
 
@@ -178,7 +180,7 @@ def _weighted(weights: np.ndarray, sums: np.ndarray) -> np.ndarray:
 
 
 def _alike(filled: np.ndarray) -> list[np.ndarray]:
-    """Columns of ``filled`` (C, K) that are equal, together."""
+    """Columns of ``filled`` (rows, K) that are equal, together."""
     groups: dict[bytes, list[int]] = {}
     for column in range(filled.shape[1]):
         groups.setdefault(filled[:, column].tobytes(), []).append(column)

@@ -83,7 +83,7 @@ def _ratio(found: Draws) -> Draws:
         value = found.value[:1] / found.value[1:]
     draws[~np.isfinite(draws)] = np.nan
     parts = [(variance[:1], freedom[:1]) for variance, freedom in found.parts]
-    return Draws(value, draws, parts, np.array([[-np.inf], [np.inf]]), found.n[:1], found.clusters[:1], found.seeds)
+    return Draws(value, draws, parts, np.array([[-np.inf], [np.inf]]), found.n[:1], found.clusters[:1], found.seeds[:1])
 
 
 def ordered_items(grid: Grid, mode: str) -> tuple[np.ndarray, np.ndarray]:

@@ -99,7 +99,7 @@ def _prepare(args: argparse.Namespace, target: Target, items: list[Item], modes:
     settings = {
         "label": target.label,
         "seed": target.seed,
-        **(about or _served(args, target, prompts)),
+        **(about or _served(args, target, prompts, items[0])),
         "data_sha256": sha256_of(args.data),
         MODES: mode_list,
         "max_tokens": args.max_tokens,
@@ -140,11 +140,13 @@ def _offline(args: argparse.Namespace, target: Target) -> dict[str, Any]:
     }
 
 
-def _served(args: argparse.Namespace, target: Target, prompts: TokenPrompts | None) -> dict[str, Any]:
+def _served(args: argparse.Namespace, target: Target, prompts: TokenPrompts | None, first: Item) -> dict[str, Any]:
+    """``first``: the item by whose prompt tokenizers are told apart; the same for every --limit."""
     settings = endpoint_settings(args, target)
     settings.api_key()  # missing: told now, not when the first model is done
     way = BY_CHAT if prompts is None else BY_TOKENS
-    return {"model": target.model, "endpoint": settings.url, "way": way, "openai": version_of("openai")}
+    own = {} if prompts is None else {"tokenizer_fingerprint": prompts.fingerprint(first)}
+    return {"model": target.model, "endpoint": settings.url, "way": way, **own, "openai": version_of("openai")}
 
 
 def _tokenizer(args: argparse.Namespace, target: Target) -> Any:

@@ -22,7 +22,7 @@ from personadual.evaluation.measures import (
 )
 from personadual.evaluation.summary import FACTUAL, MEASURE, conditions_of, lookup
 from personadual.evaluation.text import estimate_text, foreign, number, p_text, seeds_text
-from personadual.schema import CONDITION, PERSONAL
+from personadual.schema import CONDITION, PERSONAL, RIGHT_MODE
 
 BETTER, WORSE, UNCLEAR = "better", "worse", "no clear difference"
 CERTAIN = 0.01  # a mode less probable than this, or more than 1 - this, is as good as decided
@@ -50,11 +50,17 @@ def compared_measures(modes: list[str]) -> dict[str, tuple[str, bool]]:
 
 
 def what_it_shows(
-    summary: pd.DataFrame, comparisons: pd.DataFrame, checks: pd.DataFrame, modes: list[str]
+    summary: pd.DataFrame, values: pd.DataFrame, comparisons: pd.DataFrame, checks: pd.DataFrame, modes: list[str]
 ) -> list[str]:
-    """One sentence per finding about the last pair of models; without a pair, the levels of the only one."""
+    """One sentence per finding about the last pair of models; without a pair, the levels of each.
+
+    ``values``: of the items (``measures.item_values``).
+    """
     if not len(comparisons):
-        return [_level(summary, model) for model in pd.unique(summary[MODEL])]
+        models = pd.unique(summary[MODEL])
+        alone = "There is no second model to compare."
+        apart = "Nothing could be compared: no item has answers of every run of two models."
+        return [f"{_level(summary, model)} {alone if len(models) == 1 else apart}" for model in models]
     old, new = comparisons.iloc[-1][[OLD, NEW]]
     both = pd.concat([comparisons, checks], ignore_index=True)
     rows: list[dict[Any, Any]] = both[(both[OLD] == old) & (both[NEW] == new)].to_dict("records")
@@ -74,7 +80,7 @@ def what_it_shows(
                 f"corrected {p_text(row['p_adjusted'])}): {outcome(difference, row['p_adjusted'], lower)}."
             )
     told += _by_condition(summary, pair, modes)
-    return told + _certainty(summary, new, modes[1])
+    return told + _certainty(summary, values, new, modes[1])
 
 
 def _estimate(row: Mapping[str, Any]) -> Estimate:
@@ -84,7 +90,7 @@ def _estimate(row: Mapping[str, Any]) -> Estimate:
 def _level(summary: pd.DataFrame, model: str) -> str:
     error = lookup(summary, model=model, condition=ALL, measure=SELECTION_ERROR)
     shown = f"{estimate_text(error)} (n = {error.n} items)" if error else "unknown: no item has a right mode"
-    return f"Expected selection error of {foreign(model)} over all items: {shown}. There is no second model to compare."
+    return f"Expected selection error of {foreign(model)} over all items: {shown}."
 
 
 def _by_condition(summary: pd.DataFrame, pair: Mapping[Any, Mapping[str, Any]], modes: list[str]) -> list[str]:
@@ -104,20 +110,26 @@ def _by_condition(summary: pd.DataFrame, pair: Mapping[Any, Mapping[str, Any]], 
     return told
 
 
-def _certainty(summary: pd.DataFrame, model: str, mode: str) -> list[str]:
-    """Whether the choice has become certain, and whether it is the same everywhere."""
+def _certainty(summary: pd.DataFrame, values: pd.DataFrame, model: str, mode: str) -> list[str]:
+    """Whether the choice has become certain, and whether it is the same whichever mode is right."""
     means = {c: lookup(summary, model=model, condition=c, measure=prob(mode)) for c in conditions_of(summary)}
-    values = {condition: estimate.value for condition, estimate in means.items() if estimate}
-    certain = [foreign(c) for c, value in values.items() if value < CERTAIN or value > 1 - CERTAIN]
+    chances = {condition: estimate.value for condition, estimate in means.items() if estimate}
+    certain = [foreign(c) for c, value in chances.items() if value < CERTAIN or value > 1 - CERTAIN]
     told = []
     if certain:
         told.append(
             f"P({mode}) of {foreign(model)} is below {CERTAIN} or above {1 - CERTAIN} in {', '.join(certain)}: "
             "the choice there is as good as fixed, and free sampling would hardly explore the other mode."
         )
-    if len(values) > 1 and (min(values.values()) > 0.9 or max(values.values()) < 0.1):
+    right = values.groupby(CONDITION)[RIGHT_MODE].agg(["nunique", "first"])
+    single = right["first"][right["nunique"] == 1]
+    known = [chance for condition, chance in chances.items() if condition in single]
+    # Where one mode is right everywhere, always taking it is to choose well.
+    to_choose = single[single.index.isin(list(chances))].nunique() > 1
+    if to_choose and (min(known) > 0.9 or max(known) < 0.1):
+        side = "above 0.9" if min(known) > 0.9 else "below 0.1"
         told.append(
-            f"**P({mode}) of {foreign(model)} is about the same in every condition** ({number(min(values.values()))} "
-            f"to {number(max(values.values()))}): it has not learnt to choose."
+            f"**P({mode}) of {foreign(model)} is {side} in every condition with a right mode, whichever it is** "
+            f"({number(min(known))} to {number(max(known))}): it has not learnt to choose."
         )
     return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,12 +11,14 @@ import pandas as pd
 from personadual.evaluation.bootstrap import SEEDS_NEEDED
 from personadual.evaluation.columns import MODEL, SEED, TEMPERATURE
 from personadual.evaluation.comparisons import FAMILY
-from personadual.evaluation.measures import SELECTION_ERROR, TAG_VALIDITY
 from personadual.evaluation.options import Statistics
 from personadual.evaluation.text import foreign, number
 from personadual.schema import ASKED_MODE, CONDITION, FREE, ITEM, QUESTION_ID, RIGHT_MODE
 
-SHARED_SETTINGS = ("data_sha256", "modes", "dtype", "max_tokens", "chat_template_kwargs", "decoding", "vllm")
+SHARED_SETTINGS = (
+    *("data_sha256", "modes", "reward_kwargs", "way", "dtype"),
+    *("max_tokens", "chat_template_kwargs", "decoding", "vllm"),
+)
 CORRECTION_NAMES = {"holm": "Holm", "bh": "Benjamini and Hochberg"}
 
 
@@ -46,10 +49,6 @@ def what_it_does_not_show(
     if len(without):
         listed = ", ".join(f"{foreign(condition)} ({count})" for condition, count in _counts(without).items())
         told.append(f"Items without a known right mode are in no selection error: {listed}.")
-    answers = values.groupby(MODEL, sort=False)[[TAG_VALIDITY, SELECTION_ERROR]].count()
-    if answers[TAG_VALIDITY].nunique() > 1:
-        listed = ", ".join(f"{foreign(model)} {count}" for model, count in _counts(answers[TAG_VALIDITY]).items())
-        told.append(f"**Incomplete**: the models answered different numbers of items ({listed}); only n tells.")
     shown = summary[summary["n"] > 0]
     if (shown["low"] == shown["high"]).any():
         told.append("An interval without width means that all items agree; it is not certainty about further items.")
@@ -84,7 +83,7 @@ def mixed_settings(models: Sequence[Mapping[str, Any]], manifest: Mapping[str, A
     settings = [model["settings"] for model in models if model["settings"]]
     told = []
     for name in SHARED_SETTINGS:
-        found = {str(entry.get(name)) for entry in settings}
+        found = {_shown(entry.get(name)) for entry in settings}
         if len(found) > 1:
             listed = ", ".join(map(foreign, sorted(found)))
             told.append(f"**The models were not run alike**: {name} is {listed}. Their differences mix both causes.")
@@ -92,6 +91,13 @@ def mixed_settings(models: Sequence[Mapping[str, Any]], manifest: Mapping[str, A
     if known and any(entry.get("data_sha256") not in known for entry in settings):
         told.append("**The test set is not one of the manifest's files**: another build of the data was evaluated.")
     return told
+
+
+def _shown(value: Any) -> str:
+    """A setting as text, the same for equal ones."""
+    if value is None:
+        return "not recorded"
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def mixed_temperatures(rows: pd.DataFrame) -> list[str]:
@@ -102,6 +108,23 @@ def mixed_temperatures(rows: pd.DataFrame) -> list[str]:
         return []
     listed = ", ".join(f"{foreign(str(model))} {number(float(value))}" for model, value in highest.items())
     return [f"**The models were not run alike**: the temperature of free answers is {listed}."]
+
+
+def uneven_samples(rows: pd.DataFrame) -> list[str]:
+    """Models whose answers were not all sampled equally often, as samples that are still being added leave them."""
+    sampled = rows[TEMPERATURE] > 0
+    if not sampled.any():
+        return []
+    counts = sampled.groupby([rows[name] for name in (MODEL, SEED, ITEM, ASKED_MODE)], sort=False).sum()
+    told = []
+    for model, own in counts.groupby(level=MODEL, sort=False):
+        if own.nunique() > 1:
+            told.append(
+                f"**Not all of {foreign(str(model))} was sampled alike**: {own.min()} to {own.max()} sampled answers "
+                f"to each item in each asked mode, none to {int((own == 0).sum())} of {len(own)}. Its means mix greedy "
+                "and sampled answers, or means of more and of fewer; the same `eval` command asks the rest."
+            )
+    return told
 
 
 def _counts(series: pd.Series) -> dict[str, int]:

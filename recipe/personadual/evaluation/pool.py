@@ -66,9 +66,13 @@ class EnginePool:
 
         def give(connection: Connection) -> None:
             number, batch = next(waiting, (0, None))
-            if batch is not None:
+            if batch is None:
+                return
+            try:
                 connection.send(batch)
-                under_way[connection] = number
+            except OSError:  # its process has ended: told when this batch is waited for, behind what came before it
+                pass
+            under_way[connection] = number
 
         for connection in self._workers:
             give(connection)

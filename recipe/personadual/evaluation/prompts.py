@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +36,11 @@ class TokenPrompts:
             ids = render_ids(self.tokenizer, item.prompt, generate=True, **self._template_kwargs)
             self._prompts[item.item] = ids
         return self._prompts[item.item]
+
+    def fingerprint(self, item: Item) -> str:
+        """Hash that tells prompt formats apart: of the chat template, and the ids of prefixes and ``item``'s prompt."""
+        formed = [getattr(self.tokenizer, "chat_template", None), self.prefixes, self.prompt(item)]
+        return hashlib.sha256(json.dumps(formed, sort_keys=True).encode()).hexdigest()
 
     @property
     def longest_prefix(self) -> int:

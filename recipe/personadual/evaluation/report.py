@@ -20,11 +20,12 @@ from personadual.evaluation.figures import ACCURACY, MODE_CHOICE, TRAINING, plot
 from personadual.evaluation.findings import what_it_shows
 from personadual.evaluation.fingerprint import command_line
 from personadual.evaluation.grid import to_grid
-from personadual.evaluation.limits import mixed_settings, mixed_temperatures, what_it_does_not_show
+from personadual.evaluation.limits import mixed_settings, mixed_temperatures, uneven_samples, what_it_does_not_show
 from personadual.evaluation.load import mode_names, read_generations, recorded_modes
 from personadual.evaluation.options import Statistics
 from personadual.evaluation.orders import attack_families, orders_by_family
 from personadual.evaluation.runfile import SESSIONS, SETTINGS, read_meta, read_object
+from personadual.evaluation.runs import Run, incomplete, not_compared, same_weights, seeds_without, told_same, without
 from personadual.evaluation.summary import by_source, seed_spread, summarise
 from personadual.evaluation.text import escape, plain_table
 from personadual.evaluation.verdict import over_personalization_cost, verdicts
@@ -54,6 +55,7 @@ class Report:
     panels: Sequence[Panel] = ()
     statistics: Statistics = field(default_factory=Statistics)
     mode_order: Sequence[str] | None = None  # as the runs' settings have it; None where nothing is recorded
+    same: Mapping[Run, int] = field(default_factory=dict)  # runs.same_weights; their rows are not among ``rows``
 
     def __post_init__(self) -> None:
         chosen = self.statistics
@@ -70,9 +72,12 @@ class Report:
         self.effects = pd.concat([effects(grid, self.modes), cost, obeyed], ignore_index=True)
         self.comparisons = comparisons(grid, pairs, self.modes, chosen.correction)
         self.checks = checks(grid, pairs, self.modes, chosen.correction)
-        self.shows = what_it_shows(self.summary, self.comparisons, self.checks, self.modes)
-        self.limits = mixed_settings(self.models, self.extras.get("manifest")) + mixed_temperatures(self.rows)
+        self.shows = what_it_shows(self.summary, self.values, self.comparisons, self.checks, self.modes)
         tested = pd.concat([self.comparisons, self.checks], ignore_index=True)
+        self.limits = told_same(self.same) + mixed_settings(self.models, self.extras.get("manifest"))
+        self.limits += mixed_temperatures(self.rows) + uneven_samples(self.rows)
+        self.limits += incomplete(self.values, self.modes) + seeds_without(self.values, self.modes)
+        self.limits += not_compared(self.summary, tested, pairs, self.modes)
         self.limits += what_it_does_not_show(self.rows, self.values, self.summary, tested, chosen)
         self.panels = self.panels or default_panels(self.modes[1])
         self.rows = withheld(self.rows)  # after all that reads a text
@@ -104,7 +109,7 @@ def read_report(
     panels: Sequence[Panel] = (),
     statistics: Statistics = DEFAULT_STATISTICS,
 ) -> Report:
-    """Read the generations, their settings, and what else is given.
+    """Read the generations, their settings, and what else is given. Of runs of one label with equal weights one stays.
 
     Raises:
         ValueError: rows that are none, or a model in ``statistics`` that has no rows.
@@ -119,6 +124,8 @@ def read_report(
         meta = read_meta(path)
         if meta:
             metas[(meta[SETTINGS].get("label"), meta[SETTINGS].get("seed"))] = meta
+    same = same_weights(rows, metas)
+    rows = without(rows, same)
     models = []
     for (label, seed), part in rows.groupby([MODEL, SEED], sort=False):
         meta = metas.get((label, seed), {})
@@ -127,7 +134,7 @@ def read_report(
         models.append({MODEL: label, SEED: int(part[SEED].iloc[0]), **counts, **settings})
     log = read_training_log(training_logs) if training_logs else None
     loaded = {name: read_object(path) for name, path in (extras or {}).items() if path is not None}
-    return Report(title, rows, models, loaded, log, panels, statistics, recorded_modes(paths))
+    return Report(title, rows, models, loaded, log, panels, statistics, recorded_modes(paths), same)
 
 
 def write_report(report: Report, out: Path) -> Path:
@@ -169,7 +176,14 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return json.loads(frame.to_json(orient="records", double_precision=12)) if len(frame) else []
+    """Values to 12 decimals, p to 12 digits: however small, it is not 0."""
+    if not len(frame):
+        return []
+    found: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=12))
+    for name in {"p", "p_adjusted"} & set(frame):
+        for record, p in zip(found, frame[name], strict=True):
+            record[name] = float(f"{p:.12g}") if p == p else None
+    return found
 
 
 def terminal_text(report: Report) -> str:

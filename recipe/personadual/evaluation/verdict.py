@@ -105,12 +105,14 @@ def _sides(
     both, and the number of the model's items behind them."""
     general = (grid.items[RIGHT_MODE] == modes[0]).to_numpy()
     objective = grid.conditions(UNALIGNED, CONFLICTING) & general
-    answers = grid.per_question(grid.of(model, measures), objective)
+    own = grid.of(model, measures)
+    answers = grid.per_question(own, objective)
     side = grid.of(model, [acc(modes[0])]) if baseline is None else grid.of(baseline, [ACC_FREE])
     plain = grid.per_question(side, grid.conditions(NONE))
     missing = np.isnan(answers).any((0, 2)) | np.isnan(plain).any((0, 2))
     answers[:, missing], plain[:, missing] = np.nan, np.nan
-    return answers, plain, int((objective & ~missing[grid.questions]).sum())
+    answered = (~np.isnan(own)).any((0, 2))
+    return answers, plain, int((objective & answered & ~missing[grid.questions]).sum())
 
 
 def _loss(answers: np.ndarray, plain: np.ndarray) -> Draws:

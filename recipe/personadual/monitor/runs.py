@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from personadual.metrics import TRAIN, VALIDATION
-from personadual.monitor.logs import Log, Steps, as_frame, is_event_file, is_file_log, merged, read_log
+from personadual.monitor.logs import EVENTS, Log, Steps, as_frame, is_event_file, is_file_log, merged, read_log
 
 # A log of another trainer (verl's SFT trainer writes train/loss and the like) has none of these.
 RL_METRICS = (f"{TRAIN}/", f"{VALIDATION}/", "critic/", "val-core/")
@@ -98,12 +99,18 @@ def _check_one_run(folder: Path, logs: Sequence[Log]) -> None:
 
 
 def join(attempts: Sequence[Log], notes: list[str]) -> Steps:
-    """Attempts in the order of their first steps (a resumed one begins later), then of their names, which hold times.
+    """Attempts in the order of the times in their names; where a name holds none, of their first steps.
 
     A later attempt began from a checkpoint: what an earlier one logged beyond that belongs to weights that were given
-    up, and is left out.
+    up, and is left out. It may begin at an earlier step than one before it, if that was given up altogether.
     """
-    ordered = sorted(attempts, key=lambda log: (min(log.steps), len(log.path.name), log.path.name))
+    times = {log.path: _time_of(log.path) for log in attempts}
+    timed = None not in times.values()
+
+    def place(log: Log) -> tuple[int, int, int, str]:
+        return (times[log.path] or 0) if timed else 0, min(log.steps), len(log.path.name), log.path.name
+
+    ordered = sorted(attempts, key=place)
     if len(ordered) > 1:
         spans = ", ".join(f"{log.path.name} ({min(log.steps)} to {max(log.steps)})" for log in ordered)
         notes.append(f"{len(ordered)} attempts joined by step: {spans}")
@@ -112,6 +119,14 @@ def join(attempts: Sequence[Log], notes: list[str]) -> Steps:
         first = min(log.steps)
         joined = merged([{step: metrics for step, metrics in joined.items() if step <= first}, log.steps])
     return joined
+
+
+def _time_of(path: Path) -> int | None:
+    """The time in the name of an event file, or of a file that a launcher has named by it."""
+    if is_event_file(path):
+        found = re.search(rf"{EVENTS}\.(\d{{1,18}})", path.name)
+        return int(found[1]) if found else None
+    return int(path.stem) if path.stem.isdecimal() else None
 
 
 def label_of(path: Path, others: Sequence[Path]) -> str:

@@ -190,12 +190,16 @@ def _cut_off(run: Judged) -> Sign:
     # The limit is not logged. Responses are taken as cut off where they are as long as any of the run's, and where
     # some response got no reward at all: one that is cut off has no answer block, and so not even the format's.
     longest = run.values(found[series.LONGEST])
-    cut = run.values(found[series.AT_LONGEST]).where(longest == longest.max(), 0.0)
+    # Only steps that have it all: the log of a killed run ends inside one, and a score that is no number is left out.
+    whole = pd.DataFrame({name: run.values(curve) for name, curve in found.items() if name != series.LENGTH}).dropna()
+    if whole.empty:
+        return _unknown(LENGTHS, "response_length/* and critic/score/* of one step")
+    cut = whole[series.AT_LONGEST].where(whole[series.LONGEST] == longest.max(), 0.0)
     if series.LOWEST_SCORE in found:
-        cut = cut.where(run.values(found[series.LOWEST_SCORE]) <= 0, 0.0)
+        cut = cut.where(whole[series.LOWEST_SCORE] <= 0, 0.0)
     if series.MEAN_SCORE in found and series.HIGHEST_SCORE in found:
         # Nor can more have no reward than the mean leaves room for: 1 - mean / highest of them, at most.
-        mean, highest = run.values(found[series.MEAN_SCORE]), run.values(found[series.HIGHEST_SCORE])
+        mean, highest = whole[series.MEAN_SCORE], whole[series.HIGHEST_SCORE]
         room = (1 - mean / highest).where(highest > 0, 1.0)
         cut = cut.where(cut < room, room)
     share = run.late_mean(cut)
