@@ -3,7 +3,7 @@
 First pass: every chunk of raw rows becomes records, with a few numbers each (``pipeline.reading``). Between the passes
 the plan is made for all records at once (``pipeline.plan``), and a served model is asked if one is configured. Second
 pass: every chunk of records becomes rows (``pipeline.finishing``). Both passes stream; what stays in memory is about
-230 bytes per record (300 where most share a template), most of it while near-duplicates are searched.
+250 bytes per record (320 where most share a template), most of it while near-duplicates are searched.
 """
 
 from __future__ import annotations
@@ -218,7 +218,8 @@ class _Build:
         for source, rows, blob in self.spool.blobs():
             if plan.files[rows].any():
                 name = self.sources[source].about.name
-                yield Work(name, blob, plan.split[rows], plan.conditions[rows], plan.files[rows])
+                parts = (plan.split[rows], plan.conditions[rows], plan.files[rows], plan.shared_id[rows])
+                yield Work(name, blob, *parts)
 
 
 def raw_chunks(entry: Input | Personas, source: QuestionSource | PersonaSource) -> Iterator[Chunk]:

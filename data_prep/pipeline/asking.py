@@ -18,6 +18,7 @@ from personadual.data_prep.items import FACT, PREFERENCE
 from personadual.data_prep.pipeline.answers import AnswerPools
 from personadual.data_prep.pipeline.finishing import BodyKey, ServedTexts, default_mode
 from personadual.data_prep.pipeline.plan import SFT, Plan
+from personadual.data_prep.pipeline.reading import told_apart
 from personadual.data_prep.pipeline.records import unpack
 from personadual.data_prep.pipeline.spool import Spool
 from personadual.data_prep.record import Record, Rejected
@@ -141,4 +142,5 @@ class Asking:
             if self.plan.files[rows].any():
                 for place, record in enumerate(unpack(blob), start=rows.start):
                     if self.plan.files[place]:
-                        yield record, place, SPLITS[self.plan.split[place]]
+                        asked = told_apart(record) if self.plan.shared_id[place] else record
+                        yield asked, place, SPLITS[self.plan.split[place]]
