@@ -69,7 +69,7 @@ def build(
 
     The same configuration, inputs and package versions give the same bytes, whatever the engine and the workers.
     ``answers`` is the cache of the served model's answers, by default beside ``out``: it outlives a build that is cut
-    off. Everything else is made in a temporary folder beside ``out`` and moved there once it is whole.
+    off. Everything else is made in a temporary folder and moved to ``out`` once it is whole.
 
     Raises:
         ValueError: an input that is missing or unreadable, an impossible configuration, an ``out`` that can't be
@@ -77,6 +77,7 @@ def build(
     """
     out = Path(os.path.abspath(out))  # "." and ".." have no name to put anything beside
     answers = answers or out.with_name(f"{out.name}-answers.jsonl")
+    out = out.resolve()  # of a link, the folder that the files go to
     own = [*file_names(config), REJECTS]
     check_replaceable(out, own, [*SFT_FILES.values(), *RL_FILES.values(), REJECTS])
     with staging(out) as folder, started(engine, workers):

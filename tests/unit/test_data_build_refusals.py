@@ -1,10 +1,12 @@
 """``data build``: rows and configurations that are refused, strictness, and what a failed build leaves behind."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import published_rows as published
 import pytest
@@ -176,6 +178,29 @@ def test_the_output_may_be_the_folder_that_one_is_in(inputs, tmp_path, monkeypat
     flags = ("--source", "flan", "--input", inputs / "flan.jsonl", "--task", "rl", "--workers", 1)
     assert run(*flags, "--out", out) == 0
     assert (here / "manifest.json").exists() and [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+@pytest.mark.parametrize("kind", ["a mount point", "a link", "a link to nothing yet"])
+def test_the_output_may_be_on_another_file_system(inputs, tmp_path, monkeypatch, kind):
+    disk = tmp_path / "disk"
+    (disk / "data").mkdir(parents=True)
+    out = disk if kind == "a mount point" else tmp_path / "data"
+    if out != disk:
+        out.symlink_to(disk / ("data" if kind == "a link" else "new"))
+    move = os.replace
+
+    def replace(source, target):
+        if len({Path(path).resolve().is_relative_to(disk) for path in (source, target)}) > 1:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    arguments = {"sources": [{"name": "flan", "input": str(inputs / "flan.jsonl")}], "rl": {}}
+    for seed in (1, 2):
+        manifest = build(config(**arguments, seed=seed), out)
+    assert hashes(json.loads((out / "manifest.json").read_text())) == hashes(manifest)
+    assert {path.name for path in out.iterdir()} - {"data"} == {*manifest["files"], "manifest.json"}
+    assert not list(tmp_path.glob("**/.*"))
 
 
 GOOD = {"sources": [{"name": "flan", "input": "flan.jsonl"}], "rl": {}}
