@@ -152,6 +152,12 @@ def _files_in(folder: Path, split: str | None) -> list[Path | str]:
     return list(kept)
 
 
+def splits_in(folder: Path, names: Iterable[str]) -> list[str]:
+    """Those of ``names`` by which files in ``folder`` are called. Raises ValueError where there is none to read."""
+    inside = [Path(path).relative_to(folder) for path in _files_in(folder, None)]
+    return [name for name in names if any(_is_of_split(path, name) for path in inside)]
+
+
 def _is_of_split(path: Path, split: str) -> bool:
     rest = path.name.removeprefix(split)
     return split in path.parts[:-1] or (rest != path.name and not rest[:1].isalnum())
