@@ -112,6 +112,7 @@ class _Build:
     escaped: dict[str, Counter[str]] = field(default_factory=dict)
     repeated_personas: Counter[tuple[str, str]] = field(default_factory=Counter)
     asked: Counter[str] = field(default_factory=Counter)
+    prompts: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.modes = Modes.from_config(self.config.modes)
@@ -149,7 +150,7 @@ class _Build:
 
         asking = Asking(self.config, self.modes, self.spool, self.plan, self.pool)
         served = asking.run(answers, progress)
-        self.asked = asking.counts
+        self.asked, self.prompts = asking.counts, asking.prompts
         return served
 
     def finish(self, served: ServedTexts) -> None:
@@ -187,6 +188,7 @@ class _Build:
             self.written,
             self.folder / REJECTS,
             self.asked,
+            self.prompts,
         )
 
     def _why(self) -> str:

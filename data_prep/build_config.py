@@ -164,12 +164,16 @@ class BuildConfig:
         """Every key with its value, as ``from_file`` reads it."""
         return _plain(asdict(self))
 
-    def as_written(self) -> dict[str, Any]:
-        """The configuration for the manifest: inputs by their last name only, so that no path is in it."""
+    def as_written(self, prompts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+        """The configuration for the manifest: inputs by their last name only, so that no path is in it.
+
+        ``prompts`` are the digests of the templates in use, for ``served`` and ``judge``: they stand for the folder.
+        """
         content = self.written_in_full()
         for name in ("served", "judge"):
             if block := content[name]:  # where it is served changes no answer
-                content[name] = {key: value for key, value in block.items() if key not in ("base_url", "prompts")}
+                kept = {key: value for key, value in block.items() if key not in ("base_url", "prompts")}
+                content[name] = kept | {"prompts": dict(prompts.get(name, {}))}
         if isinstance(self.modes, str):
             content["modes"] = Path(self.modes).name
         for entry in (*content["sources"], *([content["personas"]] if content["personas"] else [])):

@@ -31,13 +31,14 @@ def manifest_of(
     written: Sequence[ParquetFile],
     rejects: Path,
     asked: Mapping[str, int],
+    prompts: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     """All of what is known of a build that does not depend on when, where and by how many workers it was made."""
     dropped = Counter(rejected) + plan.dropped
     return {
         "name": "build",
         "seed": config.seed,
-        "config": config.as_written(),
+        "config": config.as_written(prompts),
         "sources": {about.name: _about(about) for about in abouts},
         "rows_read": dict(sorted(read.items())),
         "dropped": _nested({(source, reason): number for (source, reason), number in dropped.items()}),
