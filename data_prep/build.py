@@ -214,7 +214,8 @@ class _Build:
         if reader.repeated:
             self.repeated_personas[name, REPEATED] = reader.repeated
         self.pool = reader.pool(self.config.splits, self.config.seed, self.spool.keys().persona)
-        check_pool(self.pool, personas.shares, self.config.splits.shares)
+        rejected = {reason: number for (of, reason), number in self.log.counts.items() if of == name}
+        check_pool(self.pool, personas.shares, self.config.splits.shares, rejected)
 
     def _work(self) -> Iterator[Work]:
         plan = self.plan

@@ -227,6 +227,8 @@ GOOD = {"sources": [{"name": "flan", "input": "flan.jsonl"}], "rl": {}}
         ({**GOOD, "splits": {"train": 0.5}}, "sum to 1"),
         ({**GOOD, "rl": {"share": 0}}, "share"),
         ({**GOOD, "sft": {"modes": "both"}}, "right or all"),
+        ({**GOOD, "rl": {"modes": "right"}}, r"rl\.modes: .*sft\.modes"),
+        ({**GOOD, "sft": {"test_items": 9}}, r"sft\.test_items: .*rl\.test_items"),
         ({**GOOD, "hygiene": {"question": "keep"}}, "hygiene.question"),
         ({**GOOD, "personas": {"shares": {"helpful": 1}}}, "none, unaligned, aligned, conflicting"),
         ({**GOOD, "personas": {"shares": {"none": 0.5}}}, "sum to 1"),
@@ -263,6 +265,13 @@ def test_refusals_are_one_line_and_write_nothing(tmp_path, capsys, arguments, me
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_personas_that_are_all_left_out_says_why(inputs, tmp_path, capsys):
+    people = write_lines(tmp_path / "persona.jsonl", [{"persona": "住在杭州的儿科护士"}] * 3 + [{"persona": ""}])
+    flags = ("--source", "flan", "--input", inputs / "flan.jsonl", "--task", "rl", "--workers", 1)
+    assert run(*flags, "--personas", people, "--out", tmp_path / "out") == 2
+    assert "(4 were left out, 3 of them as: not English)" in capsys.readouterr().err
 
 
 def test_a_file_of_nothing_but_unfit_rows_is_refused_with_the_reasons(tmp_path, capsys):

@@ -7,6 +7,7 @@ from test_data_sources import HERE, convert, rejected, write
 
 from personadual import schema
 from personadual.data_prep import option_answers, readers
+from personadual.data_prep.record import Rejected
 from personadual.data_prep.sources import persona_source, question_source
 from personadual.data_prep.sources.base import ChecksColumns
 from personadual.data_prep.sources.fields import EMPTY, MISSING, WRONG_KIND
@@ -16,6 +17,7 @@ from personadual.data_prep.sources.generic import (
     UNKNOWN_CONDITION,
     UNKNOWN_MODE,
 )
+from personadual.data_prep.sources.personahub import NOT_ENGLISH
 from personadual.modes import Mode, Modes
 
 OPEN = {"question": "q", "answer": "a", "data_source": "quickstart_own"}
@@ -216,3 +218,17 @@ def test_own_personas(tmp_path):
     file = write(tmp_path / "own.jsonl", [{"persona": "A nurse from Bonn", "id": 1}])
     [(where, row)] = readers.rows(file)
     assert source.persona(row, where) == "I am a nurse from Bonn."
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Eine Krankenschwester aus Bonn, die gern wandert und an den Wochenenden ihre Eltern besucht",
+        "Ich bin Krankenschwester in Bonn und wandere gern mit meinen Freunden.",
+        "住在杭州的儿科护士",
+    ],
+)
+def test_own_personas_may_be_in_any_language(told):
+    assert persona_source("personas").persona({"persona": f" {told}\n"}, HERE) == told
+    with pytest.raises(Rejected, match=NOT_ENGLISH):
+        persona_source("personahub").persona({"persona": told}, HERE)
