@@ -114,8 +114,10 @@ def right_mode(record: Record, modes: Modes) -> int | None:
     return 1 if record.condition == schema.PERSONAL else _RIGHT_MODE.get(record.condition)
 
 
-def check_pool(pool: PersonaPool, shares: Mapping[str, float], split_shares: Sequence[float]) -> None:
-    """Refuses shares that no persona could serve.
+def check_pool(
+    pool: PersonaPool, shares: Mapping[str, float], split_shares: Sequence[float], rejected: Mapping[str, int]
+) -> None:
+    """Refuses shares that no persona could serve. ``rejected`` counts the personas that were left out, by reason.
 
     Raises:
         ValueError: unaligned personas are asked for in a split that has none.
@@ -126,5 +128,12 @@ def check_pool(pool: PersonaPool, shares: Mapping[str, float], split_shares: Seq
         if share > 0 and not len(pool.by_split[split]):
             raise ValueError(
                 f"personas: none fell to the {split} split, which needs unaligned ones; give more personas, or set "
-                f"splits.{split}: 0"
+                f"splits.{split}: 0{_left_out(rejected)}"
             )
+
+
+def _left_out(rejected: Mapping[str, int]) -> str:
+    if not rejected:
+        return ""
+    reason = max(rejected, key=lambda name: rejected[name])
+    return f" ({sum(rejected.values())} were left out, {rejected[reason]} of them as: {reason})"

@@ -3,7 +3,7 @@
 First pass: every chunk of raw rows becomes records, with a few numbers each (``pipeline.reading``). Between the passes
 the plan is made for all records at once (``pipeline.plan``), and a served model is asked if one is configured. Second
 pass: every chunk of records becomes rows (``pipeline.finishing``). Both passes stream; what stays in memory is about
-230 bytes per record (300 where most share a template), most of it while near-duplicates are searched.
+250 bytes per record (320 where most share a template), most of it while near-duplicates are searched.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def build(
 
     The same configuration, inputs and package versions give the same bytes, whatever the engine and the workers.
     ``answers`` is the cache of the served model's answers, by default beside ``out``: it outlives a build that is cut
-    off. Everything else is made in a temporary folder beside ``out`` and moved there once it is whole.
+    off. Everything else is made in a temporary folder and moved to ``out`` once it is whole.
 
     Raises:
         ValueError: an input that is missing or unreadable, an impossible configuration, an ``out`` that can't be
@@ -77,6 +77,7 @@ def build(
     """
     out = Path(os.path.abspath(out))  # "." and ".." have no name to put anything beside
     answers = answers or out.with_name(f"{out.name}-answers.jsonl")
+    out = out.resolve()  # of a link, the folder that the files go to
     own = [*file_names(config), REJECTS]
     check_replaceable(out, own, [*SFT_FILES.values(), *RL_FILES.values(), REJECTS])
     with staging(out) as folder, started(engine, workers):
@@ -111,6 +112,7 @@ class _Build:
     escaped: dict[str, Counter[str]] = field(default_factory=dict)
     repeated_personas: Counter[tuple[str, str]] = field(default_factory=Counter)
     asked: Counter[str] = field(default_factory=Counter)
+    prompts: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.modes = Modes.from_config(self.config.modes)
@@ -148,7 +150,7 @@ class _Build:
 
         asking = Asking(self.config, self.modes, self.spool, self.plan, self.pool)
         served = asking.run(answers, progress)
-        self.asked = asking.counts
+        self.asked, self.prompts = asking.counts, asking.prompts
         return served
 
     def finish(self, served: ServedTexts) -> None:
@@ -186,6 +188,7 @@ class _Build:
             self.written,
             self.folder / REJECTS,
             self.asked,
+            self.prompts,
         )
 
     def _why(self) -> str:
@@ -211,14 +214,16 @@ class _Build:
         if reader.repeated:
             self.repeated_personas[name, REPEATED] = reader.repeated
         self.pool = reader.pool(self.config.splits, self.config.seed, self.spool.keys().persona)
-        check_pool(self.pool, personas.shares, self.config.splits.shares)
+        rejected = {reason: number for (of, reason), number in self.log.counts.items() if of == name}
+        check_pool(self.pool, personas.shares, self.config.splits.shares, rejected)
 
     def _work(self) -> Iterator[Work]:
         plan = self.plan
         for source, rows, blob in self.spool.blobs():
             if plan.files[rows].any():
                 name = self.sources[source].about.name
-                yield Work(name, blob, plan.split[rows], plan.conditions[rows], plan.files[rows])
+                parts = (plan.split[rows], plan.conditions[rows], plan.files[rows], plan.shared_id[rows])
+                yield Work(name, blob, *parts)
 
 
 def raw_chunks(entry: Input | Personas, source: QuestionSource | PersonaSource) -> Iterator[Chunk]:

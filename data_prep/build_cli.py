@@ -9,13 +9,14 @@ from typing import Any
 
 import yaml
 
-from personadual.data_prep import sources
+from personadual.data_prep import readers, sources
 from personadual.data_prep.baseline import file_lacks_baseline
 from personadual.data_prep.build import build, file_names
 from personadual.data_prep.build_config import ALL, PRESETS, SFT_MODES, BuildConfig, preset
 from personadual.data_prep.columns import SPLITS, TEST, TRAIN, VAL
 from personadual.data_prep.config_reading import read, read_yaml
 from personadual.data_prep.engine import ENGINES, LOCAL, default_workers
+from personadual.data_prep.file_formats import format_of
 from personadual.data_prep.pipeline.finishing import RL_FILES
 from personadual.data_prep.pipeline.summary import table
 from personadual.data_prep.validation.catalogue import CHECKS
@@ -23,6 +24,7 @@ from personadual.data_prep.validation.catalogue import CHECKS
 SFT, RL, BOTH, EVAL = "sft", "rl", "both", "eval"
 HALF = 0.5
 """Share of the training questions that SFT and RL get each under ``--task both``: no question is in both."""
+_SPLIT_NAMES = ("train", "validation", "val", "dev", "test")
 
 _EPILOG = """\
 one source without a yaml file, half of its training questions for SFT and half for RL:
@@ -207,10 +209,40 @@ def _with_inputs(content: dict[str, Any], inputs: list[str]) -> dict[str, Any]:
             known = ", ".join(str(entry.get("name") or entry.get("source")) for entry in entries)
             raise ValueError(f"--input {setting!r}: NAME=FILE with one of {known} is needed")
         for entry in found:
-            entry.update(input=value)
-            for key in ("split", "config"):  # of the hub's data set, not of a file
-                entry.pop(key, None)
+            _read_from(entry, name, value)
     return content
+
+
+def _read_from(entry: dict[str, Any], name: str, value: str) -> None:
+    """Set the input of ``entry``. Its split and configuration are the hub's; a folder may have them as well.
+
+    Raises:
+        ValueError: a folder has files of other splits alone.
+    """
+    path = Path(value).expanduser()
+    config, split = entry.pop("config", None), entry.get("split")
+    if config and path.is_dir():
+        path = _part_called(config, path)
+        value = str(path)
+    entry["input"] = value
+    if path.is_dir() and split:
+        there = readers.splits_in(path, dict.fromkeys((*_SPLIT_NAMES, split)))
+        if there and split not in there:
+            raise ValueError(
+                f"--input {name}={value}: {split!r} is the split to be read, but there are only files of "
+                f"{', '.join(there)}; name a file, or give the source's split in a yaml file"
+            )
+        if not there:
+            del entry["split"]
+    elif path.exists() or any(sign in value for sign in "*?["):
+        entry.pop("split", None)
+
+
+def _part_called(config: str, folder: Path) -> Path:
+    """The folder or file in ``folder`` with the name of a configuration, as the hub's sets have them; else itself."""
+    called = [path for path in sorted(folder.iterdir()) if path.name.split(".")[0] == config]
+    found = [path for path in called if path.is_dir() or format_of(path)]
+    return found[0] if len(found) == 1 else folder
 
 
 def plan_text(config: BuildConfig) -> str:

@@ -97,9 +97,9 @@ class Task:
     """One of the two kinds of files.
 
     ``share`` of the questions of the train split (SFT and RL share none where their shares sum to at most 1); ``items``
-    bounds the training items, ``val_items`` and ``test_items`` those of the others. ``modes`` (SFT) says in which modes
-    an item is shown: ``all``, as the paper's SFT data and so that SFT leaves the choice to DualGRPO, or the ``right``
-    one.
+    bounds the training items, ``val_items`` and ``test_items`` those of the others; of SFT and RL together RL's bounds
+    the test set. ``modes`` (SFT alone) says in which modes an item is shown: ``all``, as the paper's SFT data and so
+    that SFT leaves the choice to DualGRPO, or the ``right`` one.
     """
 
     share: float = 1.0
@@ -149,6 +149,10 @@ class BuildConfig:
             )
         if self.sft is None and self.rl is None:
             raise ValueError("sft, rl: at least one of the two is needed ('sft: {}' takes every default)")
+        if self.rl is not None and self.rl.modes != ALL:
+            raise ValueError(f"rl.modes: it says what SFT shows, so give it as sft.modes; found {self.rl.modes!r}")
+        if self.rl is not None and self.sft is not None and self.sft.test_items is not None:
+            raise ValueError("sft.test_items: beside rl the test set is RL's; give rl.test_items")
         Modes.from_config(self.modes)
         for block in (self.served, self.judge):
             if block is not None:
@@ -164,12 +168,16 @@ class BuildConfig:
         """Every key with its value, as ``from_file`` reads it."""
         return _plain(asdict(self))
 
-    def as_written(self) -> dict[str, Any]:
-        """The configuration for the manifest: inputs by their last name only, so that no path is in it."""
+    def as_written(self, prompts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+        """The configuration for the manifest: inputs by their last name only, so that no path is in it.
+
+        ``prompts`` are the digests of the templates in use, for ``served`` and ``judge``: they stand for the folder.
+        """
         content = self.written_in_full()
         for name in ("served", "judge"):
             if block := content[name]:  # where it is served changes no answer
-                content[name] = {key: value for key, value in block.items() if key not in ("base_url", "prompts")}
+                kept = {key: value for key, value in block.items() if key not in ("base_url", "prompts")}
+                content[name] = kept | {"prompts": dict(prompts.get(name, {}))}
         if isinstance(self.modes, str):
             content["modes"] = Path(self.modes).name
         for entry in (*content["sources"], *([content["personas"]] if content["personas"] else [])):

@@ -90,9 +90,11 @@ def check(options: Sequence[str]) -> None:
             raise Rejected(LETTER_OF_ANOTHER, f"{LETTERS[place]} is {option!r}", field="options")
 
 
-def letter_of(answer: str, options: Sequence[str], *, as_text: bool = False) -> str:
-    """The letter of the option that ``answer`` names: by its letter, its text, or both as in "A. the text".
+def letter_of(answer: str, options: Sequence[str], labels: Sequence[str] = (), *, as_text: bool = False) -> str:
+    """The letter of the option that ``answer`` names: by its label, its text, or both as in "A. the text".
 
+    ``labels`` are the source's own, where it has any: an option C may be the second one, where there is no B. Options
+    without labels, and those whose labels are no letters, are named by A, B, ... as well.
     ``as_text`` is for sources that never give a letter, whose options may be letters themselves.
 
     Raises:
@@ -103,12 +105,22 @@ def letter_of(answer: str, options: Sequence[str], *, as_text: bool = False) -> 
     if not meant:
         form = canonical(answer)
         meant = {place for place, option in enumerate(options) if canonical(option) == form}
+    meant |= {place for place, label in enumerate(labels) if label == answer}
     if not as_text and (label := _LABEL.fullmatch(answer.strip())):
-        place, rest = LETTERS.index(label[1].upper()), label[2]
-        if rest is None and place < len(options):
-            meant.add(place)
-        elif rest and place < len(options) and not meant and canonical(rest) == canonical(options[place]):
-            meant = {place}
+        letter, rest = label[1].upper(), label[2]
+        own = [bare_letter(text) for text in labels]
+        letters = own if any(own) else LETTERS[: len(options)]
+        named = {place for place, text in enumerate(letters) if text == letter}
+        if rest is None:
+            meant |= named
+        elif rest and not meant:
+            meant = {place for place in named if canonical(rest) == canonical(options[place])}
     if len(meant) != 1:
         raise Rejected(AMBIGUOUS if meant else NOT_AMONG, f"found {answer!r:.200}", field="answer")
     return LETTERS[meant.pop()]
+
+
+def bare_letter(text: str) -> str:
+    """The letter of a text that is nothing else ("b", "(B)", "B."), as a capital; "" for any other text."""
+    found = _LABEL.fullmatch(text.strip())
+    return found[1].upper() if found and found[2] is None else ""

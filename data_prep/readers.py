@@ -20,7 +20,6 @@ Inputs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 CHUNK_ROWS = 1024
 _HUB_ID = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
-_SAMPLE_BYTES = 2**20
 
 
 def rows(
@@ -50,16 +49,6 @@ def rows(
         yield from chunk.decode()
 
 
-def chunks(inputs: Inputs, size: int, **settings: Any) -> Iterator[list[Decoded]]:
-    """The rows in lists of at most ``size``; arguments and errors are those of ``rows``."""
-    return map(decode, raw_chunks(inputs, size, **settings))
-
-
-def decode(chunk: Chunk) -> list[Decoded]:
-    """The rows of a raw chunk."""
-    return chunk.decode()
-
-
 def raw_chunks(
     inputs: Inputs,
     size: int,
@@ -85,23 +74,6 @@ def raw_chunks(
             yield chunk
     if not found:
         raise ValueError(f"{_shown(inputs)}: there is no row in it")
-
-
-def count_hint(inputs: Inputs, *, split: str | None = None) -> int | None:
-    """About how many rows local inputs have, for progress bars; None where that can't be told cheaply."""
-    import pyarrow.parquet as pq
-
-    total = 0
-    for part in locate(inputs, split=split, allow_hub=True):
-        if isinstance(part, str) or part.suffix in (".gz", ".arrow"):
-            return None
-        if part.suffix == ".parquet":
-            total += pq.read_metadata(part).num_rows
-            continue
-        with part.open("rb") as stream:
-            sample = stream.read(_SAMPLE_BYTES)
-        total += round(part.stat().st_size * sample.count(b"\n") / len(sample)) if sample else 0
-    return total
 
 
 def locate(inputs: Inputs, *, split: str | None = None, allow_hub: bool = False) -> list[Path | str]:
@@ -150,6 +122,12 @@ def _files_in(folder: Path, split: str | None) -> list[Path | str]:
         which = "" if split is None else f" of the split {split!r} (of {len(inside)} readable files)"
         raise ValueError(f"input folder {folder}: no file{which}; {_known()}")
     return list(kept)
+
+
+def splits_in(folder: Path, names: Iterable[str]) -> list[str]:
+    """Those of ``names`` by which files in ``folder`` are called. Raises ValueError where there is none to read."""
+    inside = [Path(path).relative_to(folder) for path in _files_in(folder, None)]
+    return [name for name in names if any(_is_of_split(path, name) for path in inside)]
 
 
 def _is_of_split(path: Path, split: str) -> bool:

@@ -39,7 +39,8 @@ class Record:
     ``answer`` is an option's letter where ``options`` are given and the answer's text otherwise; ``accept`` holds
     further right wordings. ``question`` has neither the options nor the answer instruction. A source whose questions
     come with their asker (AlignX) sets ``persona`` and ``condition``; for all others a persona is attached later.
-    ``subject`` is the task or subset that counts and limits go by. Equal ``question_id`` means the same question.
+    ``subject`` is the task or subset that counts and limits go by. Equal ``question_id`` means the same
+    question; a build tells those apart that a source gives to several.
     """
 
     question_id: str

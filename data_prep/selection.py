@@ -21,6 +21,15 @@ def first_of_equal(row_keys: Keys) -> Rows:
     return first
 
 
+def with_several(row_keys: Keys, values: Keys, among: Rows) -> Rows:
+    """Marks the rows of ``among`` whose key comes with more than one value there."""
+    rows = np.flatnonzero(among)
+    rows = rows[np.lexsort((values[rows], row_keys[rows]))]
+    ordered = row_keys[rows]
+    differ = (ordered[1:] == ordered[:-1]) & (values[rows[1:]] != values[rows[:-1]])
+    return among & np.isin(row_keys, ordered[1:][differ])
+
+
 def take(
     keys: Keys,
     groups: NDArray[np.integer] | Keys,

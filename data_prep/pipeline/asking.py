@@ -18,6 +18,7 @@ from personadual.data_prep.items import FACT, PREFERENCE
 from personadual.data_prep.pipeline.answers import AnswerPools
 from personadual.data_prep.pipeline.finishing import BodyKey, ServedTexts, default_mode
 from personadual.data_prep.pipeline.plan import SFT, Plan
+from personadual.data_prep.pipeline.reading import told_apart
 from personadual.data_prep.pipeline.records import unpack
 from personadual.data_prep.pipeline.spool import Spool
 from personadual.data_prep.record import Record, Rejected
@@ -33,7 +34,10 @@ from personadual.reward_fns.settings import Settings
 
 @dataclass
 class Asking:
-    """One round of questions to the served model. What can't be used is counted by stage and reason."""
+    """One round of questions to the served model.
+
+    What can't be used is counted by reason; ``prompts`` are digests of the templates, by block of the configuration.
+    """
 
     config: BuildConfig
     modes: Modes
@@ -41,12 +45,14 @@ class Asking:
     plan: Plan
     pool: PersonaPool
     counts: Counter[str] = field(default_factory=Counter)
+    prompts: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def run(self, cache: Path, progress: bool = True) -> ServedTexts:
         """Personas and traces; answers that ``cache`` has are not asked for again. Held in memory until the end.
 
         Raises:
-            ValueError, served.ServedError: as ``served.open_service`` and ``served.ask_all``.
+            ValueError, served.ServedError: as ``served.open_service`` and ``served.ask_all``, and for requests that the
+                server has not answered.
         """
         assert self.config.served is not None
         with ExitStack() as stack:
@@ -58,13 +64,16 @@ class Asking:
                         ServedConfig.from_mapping(self.config.judge), cache.with_name(f"judge-{cache.name}"), progress
                     )
                 )
+            self.prompts = {"served": service.prompts.digests()} | ({"judge": judge.prompts.digests()} if judge else {})
             personas = {
                 (job.record.question_id, job.condition): text
                 for job, text in make_personas(self._persona_jobs(), service, self.counts, modes=self.modes)
             }
-            if self.config.sft is None:
-                return ServedTexts(personas)
-            return ServedTexts(personas, self._bodies(personas, service, judge), traced=True)
+            bodies = {} if self.config.sft is None else self._bodies(personas, service, judge)
+            for asked in (service, judge):
+                if asked is not None:
+                    asked.check_answered()
+            return ServedTexts(personas, bodies, traced=self.config.sft is not None)
 
     def _persona_jobs(self) -> Iterator[PersonaJob]:
         answers = AnswerPools(record for record, _, _ in self._records()) if self._misleads() else AnswerPools()
@@ -141,4 +150,5 @@ class Asking:
             if self.plan.files[rows].any():
                 for place, record in enumerate(unpack(blob), start=rows.start):
                     if self.plan.files[place]:
-                        yield record, place, SPLITS[self.plan.split[place]]
+                        asked = told_apart(record) if self.plan.shared_id[place] else record
+                        yield asked, place, SPLITS[self.plan.split[place]]

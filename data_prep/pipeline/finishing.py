@@ -16,6 +16,7 @@ from personadual.data_prep.build_config import ALL
 from personadual.data_prep.columns import RL_SCHEMA, SFT_SCHEMA, SPLITS, TEST, TRAIN, VAL, to_table
 from personadual.data_prep.items import PREFERENCE, Item, rl_rows, sft_rows
 from personadual.data_prep.pipeline.plan import RL, SFT
+from personadual.data_prep.pipeline.reading import told_apart
 from personadual.data_prep.pipeline.records import table_bytes, unpack
 from personadual.data_prep.pipeline.rejects import Reject
 from personadual.data_prep.record import Record, Rejected
@@ -52,6 +53,7 @@ class Work(NamedTuple):
     split: NDArray[np.uint8]
     conditions: NDArray[np.uint8]
     files: NDArray[np.uint8]
+    shared_id: NDArray[np.bool_]
 
 
 @dataclass
@@ -77,10 +79,12 @@ class FinishChunk:
         sft: dict[str, list[Item]] = {split: [] for split in SFT_FILES}
         rl: dict[str, list[Item]] = {split: [] for split in RL_FILES}
         rejects: list[Reject] = []
-        planned = zip(unpack(work.records), work.split, work.conditions, work.files, strict=True)
-        for record, place, conditions, files in planned:
+        planned = zip(unpack(work.records), work.split, work.conditions, work.files, work.shared_id, strict=True)
+        for record, place, conditions, files, shared_id in planned:
             if not files:
                 continue
+            if shared_id:
+                record = told_apart(record)
             split = SPLITS[place]
             for condition in conditions_of(int(conditions)):
                 try:

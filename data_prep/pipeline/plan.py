@@ -22,16 +22,20 @@ SFT, RL = np.uint8(1), np.uint8(2)
 """Bits of a record's files."""
 
 REPEATED, OVER_LIMIT, NOT_ASKED_FOR = "repeated record", "over the limit of its source", "beyond the items asked for"
+TWO_ANSWERS = "two answers to one question"
 
 
 @dataclass
 class Plan:
-    """Per record: place in ``SPLITS``, bits of ``attach.ATTACHED``, bits of files (0: dropped)."""
+    """Per record: place in ``SPLITS``, bits of ``attach.ATTACHED``, bits of files (0: dropped), and whether its id is
+    also another question's (``shared_id``), so that it gets one of its own (``reading.told_apart``)."""
 
     split: NDArray[np.uint8]
     conditions: NDArray[np.uint8]
     files: NDArray[np.uint8]
+    shared_id: selection.Rows
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)  # by source and reason
+    told_apart: Counter[str] = field(default_factory=Counter)  # records with a shared id that go into a file, by source
     groups: int = 0
     largest_group: int = 0
 
@@ -45,13 +49,22 @@ def make_plan(config: BuildConfig, spool: Spool, sources: Sequence[str]) -> Plan
     keys, source = spool.keys(), spool.source_numbers()
     dropped: Counter[tuple[str, str]] = Counter()
 
-    def count(rows: selection.Rows, reason: str) -> None:
-        for number, rejected in enumerate(np.bincount(source[rows], minlength=len(sources))):
-            if rejected:
-                dropped[sources[number], reason] += int(rejected)
+    def by_source(rows: selection.Rows) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for number, found in enumerate(np.bincount(source[rows], minlength=len(sources))):
+            if found:
+                counts[sources[number]] += int(found)
+        return counts
 
-    kept = selection.first_of_equal(keys.record)
+    def count(rows: selection.Rows, reason: str) -> None:
+        dropped.update({(name, reason): number for name, number in by_source(rows).items()})
+
+    kept = selection.first_of_equal(hashing.mix(keys.question, "record") ^ keys.answered)
     count(~kept, REPEATED)
+    doubtful = selection.with_several(keys.asked, keys.answered, kept)
+    count(doubtful, TWO_ANSWERS)
+    kept &= ~doubtful
+    shared_id = selection.with_several(keys.question, keys.text, kept)
     taken = np.zeros(len(kept), dtype=bool)
     for number, entry in enumerate(config.sources):
         taken |= selection.take(
@@ -80,7 +93,8 @@ def make_plan(config: BuildConfig, spool: Spool, sources: Sequence[str]) -> Plan
         all_of = personas.every_condition(served=config.served is not None)
         conditions = attach.condition_bits(keys.question, keys.bare, every, personas.shares, all_of, config.seed)
     sizes = np.bincount(labels[taken]) if taken.any() else np.zeros(1, dtype=int)
-    return Plan(split_of, conditions, files, dropped, int((sizes > 0).sum()), int(sizes.max()))
+    told_apart = by_source(shared_id & (files > 0))
+    return Plan(split_of, conditions, files, shared_id, dropped, told_apart, int((sizes > 0).sum()), int(sizes.max()))
 
 
 def _files(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 import numpy as np
 
@@ -18,7 +19,9 @@ from personadual.data_prep.pipeline.rejects import Reject
 from personadual.data_prep.pipeline.spool import RecordKeys
 from personadual.data_prep.record import Record, Rejected
 from personadual.data_prep.sources.base import QuestionSource
+from personadual.data_prep.sources.fields import id_of
 from personadual.data_prep.splits import persona_key
+from personadual.reward_fns.normalise import canonical
 
 _STEM_WORDS = 12
 
@@ -71,15 +74,35 @@ class ReadChunk:
 
 
 def keys_of(records: Sequence[Record]) -> RecordKeys:
+    texts = [text_id(record) for record in records]
+    asked = ["\0".join((text, record.condition, record.persona)) for text, record in zip(texts, records, strict=True)]
     return RecordKeys(
         question=hashing.keys(record.question_id for record in records),
-        record=hashing.keys(
-            "\0".join((record.question_id, record.condition, record.persona, record.answer)) for record in records
-        ),
+        text=hashing.keys(texts),
+        asked=hashing.keys(asked),
+        answered=hashing.keys(f"{key}\0{_answer(record)}" for key, record in zip(asked, records, strict=True)),
         persona=np.array([persona_key(record.persona) for record in records], dtype=np.uint64),
         subject=hashing.keys(record.subject for record in records),
         bare=np.array([not record.persona and record.condition == schema.NONE for record in records], dtype=bool),
     )
+
+
+def text_id(record: Record) -> str:
+    """What is the same for two records with the same words in question and options."""
+    return id_of(record.question, *(record.options or ()))
+
+
+def told_apart(record: Record) -> Record:
+    """``record`` with an id of its words' own: for an id that another question has too."""
+    return replace(record, question_id=f"{record.question_id}~{text_id(record)[:8]}")
+
+
+def _answer(record: Record) -> str:
+    """The answer without the differences that grading ignores."""
+    if record.options is not None:
+        return record.answer
+    form = canonical(record.answer)
+    return str(form.normalize() if isinstance(form, Decimal) else form)
 
 
 def compared_text(record: Record) -> str:

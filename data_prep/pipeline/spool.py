@@ -14,11 +14,14 @@ from personadual.data_prep.neardup import Signatures
 
 
 class RecordKeys(NamedTuple):
-    """Per record: keys of its question id, of the whole record, of its own persona (0 for none) and of its subject,
-    and whether a persona may be attached to it (``bare``)."""
+    """Per record: keys of its question id, of what stands in question and options (``text``), of that under its own
+    persona and condition (``asked``), of that with its answer (``answered``), of its own persona (0 for none) and of
+    its subject, and whether a persona may be attached to it (``bare``)."""
 
     question: Keys
-    record: Keys
+    text: Keys
+    asked: Keys
+    answered: Keys
     persona: Keys
     subject: Keys
     bare: NDArray[np.bool_]
@@ -54,7 +57,7 @@ class Spool:
         """Keys of all the records."""
         if not self._keys:
             empty = np.empty(0, dtype=np.uint64)
-            return RecordKeys(empty, empty, empty, empty, np.empty(0, dtype=bool))
+            return RecordKeys(empty, empty, empty, empty, empty, empty, np.empty(0, dtype=bool))
         joined = RecordKeys(*(np.concatenate(parts) for parts in zip(*self._keys, strict=True)))
         self._keys = [joined]
         return joined

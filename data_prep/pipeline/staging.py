@@ -1,4 +1,4 @@
-"""An output folder that changes only as a whole: everything is made beside it and moved there at the end."""
+"""An output folder that changes only as a whole: everything is made in a hidden folder and moved there at the end."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from personadual.data_prep.manifest import MANIFEST
 
 @contextmanager
 def staging(out: Path) -> Iterator[Path]:
-    """A temporary folder beside ``out``, on the same file system; gone afterwards, however the block ends.
+    """A temporary folder on the file system of ``out``, which is no link; gone afterwards, however the block ends.
+
+    It lies in ``out``, or beside it as long as there is no such folder: beside a mount point files can't be moved in.
 
     Raises:
-        ValueError: nothing can be written beside ``out``, or ``out`` is a file.
+        ValueError: nothing can be written there, or ``out`` is a file.
     """
     if out.exists() and not out.is_dir():
         raise ValueError(f"output folder {out}: cannot be written to (it is a file)")
+    place = out if out.is_dir() else out.parent
     try:
-        out.absolute().parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.absolute().parent))
+        place.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=place))
     except OSError as error:
         raise ValueError(f"output folder {out}: cannot be written to ({error.strerror or error})") from error
     try:

@@ -31,16 +31,18 @@ def manifest_of(
     written: Sequence[ParquetFile],
     rejects: Path,
     asked: Mapping[str, int],
+    prompts: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     """All of what is known of a build that does not depend on when, where and by how many workers it was made."""
     dropped = Counter(rejected) + plan.dropped
     return {
         "name": "build",
         "seed": config.seed,
-        "config": config.as_written(),
+        "config": config.as_written(prompts),
         "sources": {about.name: _about(about) for about in abouts},
         "rows_read": dict(sorted(read.items())),
         "dropped": _nested({(source, reason): number for (source, reason), number in dropped.items()}),
+        "ids_told_apart": dict(sorted(plan.told_apart.items())),
         "escaped_markers": {name: dict(sorted(by_field.items())) for name, by_field in sorted(escaped.items())},
         "served_dropped": dict(sorted(asked.items())),
         "groups": {"number": plan.groups, "largest": plan.largest_group},
@@ -62,7 +64,7 @@ def manifest_of(
 
 
 def table(manifest: Mapping[str, Any]) -> str:
-    """Rows per file and condition, then what was dropped and why."""
+    """Rows per file and condition, what was dropped and why, and questions that shared an id."""
     conditions = [
         name
         for name in schema.CONDITIONS
@@ -79,7 +81,10 @@ def table(manifest: Mapping[str, Any]) -> str:
         for reason, number in by_reason.items()
     ]
     dropped += [f"{number:>9}  served model: {reason}" for reason, number in manifest["served_dropped"].items()]
-    return "\n".join([*lines, *(["", "not used:", *dropped] if dropped else [])])
+    shared = [f"{number:>9}  {source}" for source, number in manifest["ids_told_apart"].items()]
+    lines += ["", "not used:", *dropped] if dropped else []
+    lines += ["", "with an id that is another question's too (a hash was added):", *shared] if shared else []
+    return "\n".join(lines)
 
 
 def _about(about: About) -> dict[str, Any]:

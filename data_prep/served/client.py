@@ -51,24 +51,6 @@ def ask_all(
         _finish(loop, outcomes)
 
 
-async def ask_all_async(
-    requests: Iterable[Request],
-    config: ServedConfig,
-    cache: AnswerCache,
-    progress: bool = True,
-    *,
-    total: int | None = None,
-    tally: Tally | None = None,
-) -> AsyncIterator[Outcome]:
-    """``ask_all`` inside a running event loop."""
-    outcomes = Run(config, cache, progress, requests, total, tally).outcomes()
-    try:
-        async for outcome in outcomes:
-            yield outcome
-    finally:
-        await outcomes.aclose()
-
-
 async def _next(outcomes: AsyncIterator[Outcome]) -> Outcome:
     return await outcomes.__anext__()
 

@@ -7,9 +7,8 @@ with the aligned persona and nothing else. All is determined by the answers, so 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from personadual import schema
@@ -60,16 +59,6 @@ class Trace:
 def needs_filter(record: Record) -> bool:
     """Whether a personalized trace needs the filter: for facts, not for what only the persona decides."""
     return record.ability == FACT
-
-
-def general_conditions(question_ids: Iterable[str], with_aligned: Collection[str], seed: int) -> dict[str, str]:
-    """The persona's condition in each question's general-mode trace: half aligned, half unaligned.
-
-    Drawn by hash from those with an aligned persona, whatever the order; where these are fewer than half, all of them.
-    """
-    ids = sorted(set(question_ids), key=lambda text: (_drawn(f"{seed}/general/{text}"), text))
-    aligned = set([text for text in ids if text in with_aligned][: len(ids) // 2])
-    return {text: schema.ALIGNED if text in aligned else schema.UNALIGNED for text in ids}
 
 
 def trace_request(job: TraceJob, prompts: Prompts) -> Request:
@@ -175,7 +164,3 @@ def _is_right(job: TraceJob, body: Body, settings: Settings) -> bool:
     except ValueError as error:
         raise Rejected("question cannot be graded", str(error), malformed=True) from error
     return score[schema.ACC] == 1
-
-
-def _drawn(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

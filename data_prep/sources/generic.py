@@ -55,6 +55,8 @@ class Generic:
             raise Rejected(NO_ANSWER, field=columns.answer)
         if options:
             answer = _letter(answer, options, labels, columns.answer_base)
+        else:
+            self._check_open(answer)
         persona, condition = self._constant(row, columns.persona), self._constant(row, columns.condition).lower()
         condition = condition or schema.NONE
         if condition not in schema.CONDITIONS:
@@ -105,6 +107,16 @@ class Generic:
             return question, (), ()
         return question, *option_answers.from_value(value, named)
 
+    def _check_open(self, answer: str) -> None:
+        """Refuse the number or letter of an option that the row does not have. Raises Rejected."""
+        if self.columns.answer_base is not None:
+            of_an_option = answer.isdigit()
+        else:  # a list in the question's own text stands there, read or not
+            in_columns = self.columns.options not in (None, self.columns.question)
+            of_an_option = in_columns and bool(option_answers.bare_letter(answer))
+        if of_an_option:
+            raise Rejected(option_answers.TOO_FEW, f"found none for the answer {answer!r:.50}", field="options")
+
     @staticmethod
     def _constant(row: Mapping[str, Any], column: str | Constant | None) -> str:
         if isinstance(column, str):
@@ -126,15 +138,14 @@ class Generic:
 
 
 def _letter(answer: str, options: tuple[str, ...], labels: tuple[str, ...], base: int | None) -> str:
+    if base is None:
+        return option_answers.letter_of(answer, options, labels)
     option_answers.check(options)
-    if base is not None:
-        place = int(answer) - base if answer.isascii() and answer[:3].isdigit() and len(answer) < 3 else -1
-        if not 0 <= place < len(options):
-            raise Rejected(option_answers.NOT_AMONG, f"number {answer!r:.50} of {len(options)}", field="answer")
-        return LETTERS[place]
-    if not set(labels) - set(LETTERS) or answer not in labels:
-        return option_answers.letter_of(answer, options)
-    place = labels.index(answer)
-    if any(option == answer for option in options if option is not options[place]):
-        raise Rejected(option_answers.AMBIGUOUS, f"{answer!r:.50} is a label and a text", field="answer")
+    letters = [option_answers.bare_letter(label) for label in labels]
+    if any(letters) and letters != list(LETTERS[: len(options)]):
+        found = f"number {answer!r:.50} of options labelled {', '.join(labels)}"
+        raise Rejected(option_answers.AMBIGUOUS, found, field="answer")
+    place = int(answer) - base if answer.isascii() and answer[:3].isdigit() and len(answer) < 3 else -1
+    if not 0 <= place < len(options):
+        raise Rejected(option_answers.NOT_AMONG, f"number {answer!r:.50} of {len(options)}", field="answer")
     return LETTERS[place]

@@ -4,7 +4,8 @@ Licence: CC-BY-NC-SA-4.0: for non-commercial use only, and a model or file made 
 part of this project.
 Citation: Ge et al., "Scaling Synthetic Data Creation with 1,000,000,000 Personas", arXiv 2406.20094, 2024.
 Schema (hub id ``proj-persona/PersonaHub``, configuration ``persona``; ``persona.jsonl``, 200,000 lines): ``persona``
-("A pediatric nurse ..."). Some lines are Chinese; only English ones are used.
+("A pediatric nurse ..."). Some lines are Chinese; only English ones are used. Of a file of your own (``personas``) all
+are, those that are not English word for word.
 """
 
 from __future__ import annotations
@@ -49,15 +50,21 @@ class PersonaHub:
         check_text(told, "persona")
         if len(told) > MAX_CHARACTERS:
             raise Rejected(TOO_LONG, f"{len(told)} characters, at most {MAX_CHARACTERS}", field="persona")
-        if not is_english(told):
-            raise Rejected(NOT_ENGLISH, f"found {told!r:.100}", field="persona")
-        return in_first_person(told)
+        return in_first_person(told) if is_english(told) else self.foreign(told)
+
+    def foreign(self, told: str) -> str:
+        """A persona that is not English. Raises Rejected."""
+        raise Rejected(NOT_ENGLISH, f"found {told!r:.100}", field="persona")
 
 
 class OwnPersonas(PersonaHub):
     """Personas of the user's own file, in its column ``persona``."""
 
     about = About(name="personas", licence="the user's own", citation="", homepage="", redistributable=False)
+
+    def foreign(self, told: str) -> str:
+        """As it stands, on one line: how other languages speak of oneself is not known here."""
+        return " ".join(told.split())
 
 
 def in_first_person(told: str) -> str:

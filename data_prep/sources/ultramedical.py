@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from personadual.data_prep import option_answers
-from personadual.data_prep.options import LETTERS, parse
+from personadual.data_prep.options import parse
 from personadual.data_prep.record import Record, Rejected, Where
 from personadual.data_prep.sources.base import About
 from personadual.data_prep.sources.fields import MISSING, entries, text
@@ -47,22 +47,21 @@ class UltraMedical:
         if letter is None:
             raise Rejected(NO_LETTER, f"found {row['answer']!r:.100}", field="answer")
         found = parse(question)
+        labels: tuple[str, ...] = ()
         if row.get("options") is not None:
-            options, _ = option_answers.from_value(row["options"], "options")
+            options, labels = option_answers.from_value(row["options"], "options")
             question = found[0] if found else question
         elif found is None:
             raise Rejected(NO_OPTIONS, field="conversations")
         else:
             question, options = found
-        option_answers.check(options)
+        answer = option_answers.letter_of(letter[1], options, labels)
         if not question:
             raise Rejected(NO_OPTIONS, "nothing but options", field="conversations")
-        if letter[1] not in LETTERS[: len(options)]:
-            raise Rejected(option_answers.NOT_AMONG, f"{letter[1]} of {len(options)} options", field="answer")
         return Record(
             question_id=f"{ULTRAMEDICAL}:{row_id}",
             question=question,
-            answer=letter[1],
+            answer=answer,
             data_source=ULTRAMEDICAL,
             licence=self.about.licence,
             source=self.about.hub_id or self.about.name,

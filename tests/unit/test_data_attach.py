@@ -134,7 +134,9 @@ def test_more_than_two_modes_have_no_right_one_unless_the_source_says_so():
 
 def test_a_split_without_personas_is_refused():
     people = pool(train=["I am a baker."])
-    attach.check_pool(people, {schema.UNALIGNED: 1.0}, (1.0, 0.0, 0.0))
-    attach.check_pool(people, {schema.NONE: 1.0}, (0.9, 0.1, 0.0))
-    with pytest.raises(ValueError, match="none fell to the val split"):
-        attach.check_pool(people, {schema.UNALIGNED: 1.0}, (0.9, 0.1, 0.0))
+    attach.check_pool(people, {schema.UNALIGNED: 1.0}, (1.0, 0.0, 0.0), {})
+    attach.check_pool(people, {schema.NONE: 1.0}, (0.9, 0.1, 0.0), {})
+    with pytest.raises(ValueError, match=r"none fell to the val split, .*splits\.val: 0$"):
+        attach.check_pool(people, {schema.UNALIGNED: 1.0}, (0.9, 0.1, 0.0), {})
+    with pytest.raises(ValueError, match=r"\(7 were left out, 4 of them as: not English\)$"):
+        attach.check_pool(people, {schema.UNALIGNED: 1.0}, (0.9, 0.1, 0.0), {"empty field": 3, "not English": 4})

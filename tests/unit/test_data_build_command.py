@@ -104,6 +104,58 @@ def test_the_papers_test_questions_are_asked_without_a_persona_and_against_the_f
     assert not file_lacks_baseline(tmp_path / "out" / "test.parquet")
 
 
+def test_the_manifest_tells_builds_with_other_prompts_apart(inputs, tmp_path):
+    content = {
+        "sources": [{"name": "ultramedical", "input": str(inputs / "ultramedical.jsonl"), "limit": 10}],
+        "splits": {"train": 1, "val": 0, "test": 0},
+        "sft": {},
+    }
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "judge.jinja").write_text("{{ question }} {{ truth }} {{ candidate }}")
+    found = []
+    with ChatServer(served_reply) as server:
+        served = {"base_url": server.url, "model": "m"}
+        for place, changed in enumerate(({}, {"prompts": str(tmp_path / "mine")})):
+            content["judge"] = {**served, **changed}
+            found.append(build(config(**content, served=served), tmp_path / str(place))["config"])
+    assert found[0]["served"] == found[1]["served"] and len(found[0]["served"]["prompts"]) == 6
+    one, two = (dict(blocks["judge"]["prompts"]) for blocks in found)
+    assert one.pop("judge") != two.pop("judge") and one == two
+    assert str(tmp_path) not in json.dumps(found)
+    assert build(config(**content), tmp_path / "unasked")["config"]["judge"]["prompts"] == {}
+
+
+def stage_of(prompt):
+    if "self-description" in prompt:
+        return "persona"
+    return "trace" if "The correct answer is: " in prompt else "filter"
+
+
+@pytest.mark.parametrize("stage", ["persona", "filter", "trace"])
+def test_nothing_is_published_while_the_server_leaves_requests_unanswered(inputs, tmp_path, stage):
+    content = {
+        "sources": [{"name": "ultramedical", "input": str(inputs / "ultramedical.jsonl"), "limit": 40}],
+        "personas": {"shares": {"aligned": 1.0}},
+        "sft": {},
+    }
+    down = [True]
+
+    def reply(prompt, attempt):
+        if down[0] and stage_of(prompt) == stage and server.hits.total() % 7 == 0:
+            return Reply(status=503, message="restarting")
+        return served_reply(prompt, attempt)
+
+    with ChatServer(reply) as server:
+        arguments = config(**content, served={"base_url": server.url, "model": "m", "max_attempts": 1})
+        with pytest.raises(ValueError, match=r"had no answer after 1 attempt.*503: restarting.*the same command asks"):
+            build(arguments, tmp_path / "one")
+        assert not (tmp_path / "one").exists()
+        down[0], asked = False, server.hits.total()
+        again = build(arguments, tmp_path / "one")
+        assert 0 < server.hits.total() - asked < asked
+        assert build(arguments, tmp_path / "two") == again and "server error" not in again["served_dropped"]
+
+
 def test_open_questions_get_conflicting_personas_with_an_answer_of_their_kind(tmp_path):
     rows = write_lines(tmp_path / "gsm8k.jsonl", published.gsm8k(30))
     content = {

@@ -1,10 +1,12 @@
 """``data build``: rows and configurations that are refused, strictness, and what a failed build leaves behind."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import published_rows as published
 import pytest
@@ -178,6 +180,29 @@ def test_the_output_may_be_the_folder_that_one_is_in(inputs, tmp_path, monkeypat
     assert (here / "manifest.json").exists() and [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
+@pytest.mark.parametrize("kind", ["a mount point", "a link", "a link to nothing yet"])
+def test_the_output_may_be_on_another_file_system(inputs, tmp_path, monkeypatch, kind):
+    disk = tmp_path / "disk"
+    (disk / "data").mkdir(parents=True)
+    out = disk if kind == "a mount point" else tmp_path / "data"
+    if out != disk:
+        out.symlink_to(disk / ("data" if kind == "a link" else "new"))
+    move = os.replace
+
+    def replace(source, target):
+        if len({Path(path).resolve().is_relative_to(disk) for path in (source, target)}) > 1:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    arguments = {"sources": [{"name": "flan", "input": str(inputs / "flan.jsonl")}], "rl": {}}
+    for seed in (1, 2):
+        manifest = build(config(**arguments, seed=seed), out)
+    assert hashes(json.loads((out / "manifest.json").read_text())) == hashes(manifest)
+    assert {path.name for path in out.iterdir()} - {"data"} == {*manifest["files"], "manifest.json"}
+    assert not list(tmp_path.glob("**/.*"))
+
+
 GOOD = {"sources": [{"name": "flan", "input": "flan.jsonl"}], "rl": {}}
 
 
@@ -202,6 +227,8 @@ GOOD = {"sources": [{"name": "flan", "input": "flan.jsonl"}], "rl": {}}
         ({**GOOD, "splits": {"train": 0.5}}, "sum to 1"),
         ({**GOOD, "rl": {"share": 0}}, "share"),
         ({**GOOD, "sft": {"modes": "both"}}, "right or all"),
+        ({**GOOD, "rl": {"modes": "right"}}, r"rl\.modes: .*sft\.modes"),
+        ({**GOOD, "sft": {"test_items": 9}}, r"sft\.test_items: .*rl\.test_items"),
         ({**GOOD, "hygiene": {"question": "keep"}}, "hygiene.question"),
         ({**GOOD, "personas": {"shares": {"helpful": 1}}}, "none, unaligned, aligned, conflicting"),
         ({**GOOD, "personas": {"shares": {"none": 0.5}}}, "sum to 1"),
@@ -238,6 +265,13 @@ def test_refusals_are_one_line_and_write_nothing(tmp_path, capsys, arguments, me
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_personas_that_are_all_left_out_says_why(inputs, tmp_path, capsys):
+    people = write_lines(tmp_path / "persona.jsonl", [{"persona": "住在杭州的儿科护士"}] * 3 + [{"persona": ""}])
+    flags = ("--source", "flan", "--input", inputs / "flan.jsonl", "--task", "rl", "--workers", 1)
+    assert run(*flags, "--personas", people, "--out", tmp_path / "out") == 2
+    assert "(4 were left out, 3 of them as: not English)" in capsys.readouterr().err
 
 
 def test_a_file_of_nothing_but_unfit_rows_is_refused_with_the_reasons(tmp_path, capsys):

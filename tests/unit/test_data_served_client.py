@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from personadual.data_prep.record import Rejected
 from personadual.data_prep.served.cache import AnswerCache
-from personadual.data_prep.served.client import ask_all, ask_all_async
+from personadual.data_prep.served.client import ask_all
 from personadual.data_prep.served.config import ServedConfig
 from personadual.data_prep.served.exchange import Answer, Failure, Outcome, Request
 from personadual.data_prep.served.failures import ServedError
 from personadual.data_prep.served.progress import Tally
-from personadual.data_prep.served.run import LEAST_FAILURES, WINDOW
+from personadual.data_prep.served.run import LEAST_FAILURES, WINDOW, Run
 from personadual.data_prep.served.spacing import Spacing
 
 SOON = {"Retry-After": "0.01"}
@@ -326,15 +326,6 @@ def test_an_error_of_the_caller_leaves_nothing_running(tmp_path):
         assert len(list(ask_all(requests(3), config(server.url), cache, progress=False))) == 3
 
 
-def test_inside_a_running_loop(tmp_path):
-    async def main(url, cache):
-        return [outcome async for outcome in ask_all_async(requests(5), config(url), cache, progress=False)]
-
-    with ChatServer() as server, AnswerCache(tmp_path / "cache") as cache:
-        outcomes = asyncio.run(main(server.url, cache))
-    assert [outcome.text() for outcome in outcomes] == [f"re: q{number}" for number in range(5)]
-
-
 def test_the_bar_counts_done_cached_and_failed(tmp_path, capsys):
     with ChatServer(lambda prompt, _: Reply(status=500, headers=SOON) if prompt == "q3" else Reply()) as server:
         ask(server, tmp_path, requests(2))
@@ -356,7 +347,8 @@ def test_retries_keep_the_rate_limit_too(tmp_path):
 
     async def main():
         with AnswerCache(tmp_path / "cache") as cache:
-            outcomes = ask_all_async(requests(1), config(server.url, requests_per_minute=1), cache, progress=False)
+            limited = config(server.url, requests_per_minute=1)
+            outcomes = Run(limited, cache, False, requests(1), None, None).outcomes()
             asked = asyncio.ensure_future(outcomes.__anext__())
             # One request a minute: none of the two retries may come now.
             come = await asyncio.to_thread(second.wait, 0.5)

@@ -19,7 +19,6 @@ from personadual.data_prep.served.prompts import TRACE_FILTER, TRACE_GENERAL, TR
 from personadual.data_prep.served.service import open_service
 from personadual.data_prep.served.traces import (
     TraceJob,
-    general_conditions,
     make_traces,
     needs_filter,
     passed_filter,
@@ -210,23 +209,6 @@ def test_requests_show_what_the_prompt_needs():
 def test_only_facts_need_the_filter():
     assert needs_filter(CHOICE)
     assert not needs_filter(Record("p", "Q?", "A", "AlignX", "MIT", "s", options=("a", "b"), ability=PREFERENCE))
-
-
-@given(st.sets(st.text(max_size=4), max_size=30), st.randoms(), st.integers(0, 3))
-def test_half_of_the_general_traces_have_an_aligned_persona(ids, random, seed):
-    shuffled = sorted(ids)
-    random.shuffle(shuffled)
-    with_aligned = {text for text in ids if random.random() < 0.8}
-    found = general_conditions(shuffled, with_aligned, seed)
-    aligned = {text for text, condition in found.items() if condition == schema.ALIGNED}
-    assert set(found) == ids and set(found.values()) <= {schema.ALIGNED, schema.UNALIGNED}
-    assert len(aligned) == min(len(ids) // 2, len(with_aligned)) and aligned <= with_aligned
-    assert found == general_conditions(sorted(ids), with_aligned, seed)
-
-
-def test_another_seed_aligns_others():
-    ids = [f"q{number}" for number in range(40)]
-    assert general_conditions(ids, set(ids), 1) != general_conditions(ids, set(ids), 2)
 
 
 def service(server, path, **changes):

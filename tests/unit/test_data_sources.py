@@ -132,6 +132,11 @@ def test_ultramedical_as_parquet_of_either_layout(tmp_path):
         assert not reasons and records[0].options == MEDICAL_OPTIONS and records[0].question == PATIENT
 
 
+def test_a_letter_of_ultramedical_is_the_labels_where_these_have_a_gap():
+    row = medical(PATIENT, "C", options={"A": "x", "B": None, "C": "y", "D": "z"})
+    assert question_source("ultramedical").record(row, HERE, 1).answer_text == "y"
+
+
 def instruct(task, inputs, targets):
     return {"inputs": inputs, "targets": targets, "task": f"{task}_10templates"}
 

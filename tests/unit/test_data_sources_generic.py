@@ -7,6 +7,7 @@ from test_data_sources import HERE, convert, rejected, write
 
 from personadual import schema
 from personadual.data_prep import option_answers, readers
+from personadual.data_prep.record import Rejected
 from personadual.data_prep.sources import persona_source, question_source
 from personadual.data_prep.sources.base import ChecksColumns
 from personadual.data_prep.sources.fields import EMPTY, MISSING, WRONG_KIND
@@ -16,6 +17,7 @@ from personadual.data_prep.sources.generic import (
     UNKNOWN_CONDITION,
     UNKNOWN_MODE,
 )
+from personadual.data_prep.sources.personahub import NOT_ENGLISH
 from personadual.modes import Mode, Modes
 
 OPEN = {"question": "q", "answer": "a", "data_source": "quickstart_own"}
@@ -108,6 +110,16 @@ def test_parquet_with_structs(tmp_path):
         ({"options": "o", "answer_base": 1}, {"a": "1", "o": ["yes", "no"]}, ("yes", "no"), "A"),
         ({"options": "o", "answer_base": 1}, {"a": "1", "o": ["2", "1"]}, ("2", "1"), "A"),
         ({"options": "o"}, {"a": "1", "o": ["2", "1"]}, ("2", "1"), "B"),
+        ({"options": "o"}, {"a": "C", "o": {"A": "x", "B": None, "C": "y", "D": "z"}}, ("x", "y", "z"), "B"),
+        ({"options": "o"}, {"a": "(c)", "o": '{"A": "x", "C": "y", "D": "z"}'}, ("x", "y", "z"), "B"),
+        ({"options": "o"}, {"a": "d. z", "o": {"a": "x", "c": "y", "d": "z"}}, ("x", "y", "z"), "C"),
+        ({"options": "o"}, {"a": "y", "o": {"A": "x", "C": "y", "D": "z"}}, ("x", "y", "z"), "B"),
+        ({"options": "o"}, {"a": "A", "o": {"text": ["two", "one"], "label": ["B", "A"]}}, ("two", "one"), "B"),
+        ({"options": "o"}, {"a": "B", "o": {"text": ["ice", "sand"], "label": ["1", "2"]}}, ("ice", "sand"), "B"),
+        ({"options": ["o", "p"]}, {"a": "rain", "o": "", "p": None}, None, "rain"),
+        ({"options": "o", "answer_base": 1}, {"a": "rain", "o": None}, None, "rain"),
+        ({"options": "o"}, {"a": 7, "o": None}, None, "7"),
+        ({}, {"a": "B"}, None, "B"),
     ],
 )
 def test_ways_to_give_options(keys, row, options, answer):
@@ -123,6 +135,13 @@ def test_ways_to_give_options(keys, row, options, answer):
         ({"options": "o", "answer_base": 1}, {"a": "B", "o": ["yes", "no"]}, option_answers.NOT_AMONG),
         ({"options": "o", "answer_base": 0}, {"a": "9" * 5000, "o": ["yes", "no"]}, option_answers.NOT_AMONG),
         ({"options": "o"}, {"a": "yes", "o": "yes, no"}, option_answers.UNREADABLE),
+        ({"options": "o"}, {"a": "B", "o": {"A": "x", "B": None, "C": "y"}}, option_answers.NOT_AMONG),
+        ({"options": "o"}, {"a": "A", "o": {"text": ["x", "y"], "label": ["A", "A"]}}, option_answers.AMBIGUOUS),
+        ({"options": "o", "answer_base": 1}, {"a": 2, "o": {"A": "x", "C": "y"}}, option_answers.AMBIGUOUS),
+        ({"options": ["o", "p"]}, {"a": "B", "o": "", "p": ""}, option_answers.TOO_FEW),
+        ({"options": "o"}, {"a": "(b)", "o": None}, option_answers.TOO_FEW),
+        ({"options": ["o", "p"], "answer_base": 1}, {"a": 2, "o": "", "p": ""}, option_answers.TOO_FEW),
+        ({"options": "q", "answer_base": 1}, {"a": 2}, option_answers.TOO_FEW),
         ({"options": "o"}, {"a": "yes"}, MISSING),
         ({}, {"a": float("nan")}, WRONG_KIND),
         ({}, {"a": ["x"]}, WRONG_KIND),
@@ -199,3 +218,17 @@ def test_own_personas(tmp_path):
     file = write(tmp_path / "own.jsonl", [{"persona": "A nurse from Bonn", "id": 1}])
     [(where, row)] = readers.rows(file)
     assert source.persona(row, where) == "I am a nurse from Bonn."
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Eine Krankenschwester aus Bonn, die gern wandert und an den Wochenenden ihre Eltern besucht",
+        "Ich bin Krankenschwester in Bonn und wandere gern mit meinen Freunden.",
+        "住在杭州的儿科护士",
+    ],
+)
+def test_own_personas_may_be_in_any_language(told):
+    assert persona_source("personas").persona({"persona": f" {told}\n"}, HERE) == told
+    with pytest.raises(Rejected, match=NOT_ENGLISH):
+        persona_source("personahub").persona({"persona": told}, HERE)

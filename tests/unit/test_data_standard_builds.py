@@ -91,6 +91,48 @@ def test_only_the_sets_that_are_there_are_built(tmp_path, capsys):
     assert "there is none of mmlu, medqa, gpqa, gsm8k" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("place", ["", "main"])
+def test_of_a_folder_with_several_splits_the_test_set_takes_its_own(tmp_path, capsys, place):
+    folder = _made(tmp_path / "sets") / "gsm8k"
+    (folder / place).mkdir(parents=True)
+    rows = gsm8k(30)
+    write_lines(folder / place / "train-00000.jsonl", rows[:20])
+    test = write_lines(folder / place / "test-00000.jsonl", rows[20:])
+    if place:
+        write_lines(_made(folder / "socratic") / "test.jsonl", gsm8k(40)[30:])  # another configuration
+    (tmp_path / "build.yaml").write_text(GSM8K)
+    local = ("--preset", "standard", "--local", tmp_path / "sets")
+    named = ("--config", tmp_path / "build.yaml", "--input", f"gsm8k={folder}")
+    for name, flags in (("local", local), ("named", named)):
+        assert build(*flags, "--out", tmp_path / name, task=None) == 0
+        asked = {row[schema.EXTRA_INFO][schema.QUESTION] for row in rows_of(tmp_path / name)}
+        assert asked == {row["question"] for row in rows[20:]}
+    test.unlink()
+    assert build(*local, "--out", tmp_path / "none", task=None) == 2
+    assert "'test' is the split to be read, but there are only files of train;" in capsys.readouterr().err
+
+
+GSM8K = """
+sources: [{name: gsm8k, input: openai/gsm8k, config: main, split: test}]
+splits: {train: 0, val: 0, test: 1}
+rl: {}
+"""
+
+
+def test_a_folder_whose_files_name_no_split_is_read_whole(tmp_path):
+    folder = _made(_made(tmp_path / "sets") / "gsm8k")
+    for number in (0, 2):
+        write_lines(folder / f"part{number}.jsonl", gsm8k(4)[number : number + 2])
+    assert build("--preset", "standard", "--local", tmp_path / "sets", "--out", tmp_path / "out", task=None) == 0
+    assert len(rows_of(tmp_path / "out")) == 4
+
+
+def test_another_copy_on_the_hub_is_read_in_the_same_split(capsys):
+    flags = ("--preset", "standard", "--input", "mmlu=someone/mmlu", "--dry-run")
+    assert build(*flags, task=None) == 0
+    assert "- name: mmlu\n  input: someone/mmlu\n  split: test\n  config: null\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -86,6 +86,14 @@ def test_places_that_an_export_may_not_take(tmp_path, tiny, place, capsys):
     assert (folder / "huggingface" / "model.safetensors").exists()
 
 
+def test_a_mount_point_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path / "disk")
+    (tmp_path / "disk").mkdir()
+    with pytest.raises(ExportError, match=r"disk: is a mount point.* give a folder in it"):
+        check_output(tmp_path / "disk", tmp_path / "run", overwrite=False)
+    assert check_output(tmp_path / "disk" / "model", tmp_path / "run", overwrite=False)
+
+
 def test_a_truncated_model_leaves_nothing_behind(tmp_path, tiny, capsys):
     folder = full_checkpoint(tmp_path / "run", tiny)
     path = folder / "huggingface" / "model.safetensors"

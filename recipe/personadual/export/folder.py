@@ -27,6 +27,8 @@ def check_output(out: Path, checkpoint: Path, overwrite: bool) -> Path:
         return out
     if not out.is_dir():
         raise ExportError(f"--out {out}: is a file; give a folder")
+    if out.is_mount():
+        raise ExportError(f"--out {out}: is a mount point, in whose place no folder can be put; give a folder in it")
     if any(out.iterdir()):
         if not overwrite:
             raise ExportError(f"--out {out}: is there and not empty; give another folder, or --overwrite")
