@@ -112,7 +112,7 @@ class RLRows:
         if said & _UNREADABLE:
             return
         source = row.get(schema.DATA_SOURCE) or ""
-        options = info.get(schema.OPTIONS)
+        options = info.get(schema.OPTIONS) or ()
         try:
             if options:
                 is_right(None, str(truth), options)

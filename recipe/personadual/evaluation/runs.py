@@ -85,7 +85,7 @@ def seeds_without(values: pd.DataFrame, modes: Sequence[str]) -> list[str]:
     there = values.groupby([MODEL, SEED, CONDITION], sort=False)[measures].count() > 0
     told = []
     for model, own in there.groupby(level=MODEL, sort=False):
-        by_seed = own.droplevel(MODEL).unstack(fill_value=False)
+        by_seed = pd.DataFrame(own.droplevel(MODEL).unstack(fill_value=False))
         for seed, row in (~by_seed & by_seed.any()).iterrows():
             lacking = row[row].index
             if len(lacking):
