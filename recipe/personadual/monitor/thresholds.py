@@ -29,13 +29,15 @@ LOOK_NEXT = {
     UNTAUGHT: "the model path (is it SFT's export?), SFT's loss, that its rows start with a tag, and that the chat "
     "template opens no think block: personadual data inspect",
     INVALID: "when it began. From the start: answers without a tag in the SFT file, the sampling temperature. Later: "
-    "the learning rate, kl_loss_coef; forced rollouts never punish a lost tag, free_share=0.25 samples it",
+    "the learning rate, kl_loss_coef; forced rollouts never punish a lost tag: prefix_anchor=1 with "
+    "prefix_scope=deciding keeps it, free_share=0.25 samples it",
     NO_REWARD: "the rows through the grader (personadual data validate), ground_truth and the source's grader, then a "
     "few rollouts in rollout_data_dir",
     NO_CONTRAST: "the forced accuracies (acc_forced_*): are there prompts that one mode answers and the other does "
     "not? More rollouts per prompt, a higher temperature, other data",
-    COLLAPSE: "which mode wins where (win_*). If the lost one wins somewhere: raise kl_loss_coef, lower the learning "
-    "rate, even out the sources by prompts with a gap, gap_centering=1.0",
+    COLLAPSE: "which mode wins where (win_*). If the lost one wins somewhere: prefix_taper=1 or the preset recommended, "
+    "a lower learning rate, sources evened out by prompts with a gap. A larger kl_loss_coef helps only before P(mode) is "
+    "below 1/14 of SFT's",
     LENGTHS: "data.max_response_length, and whether answers end: the turn end in SFT's loss, repetition in "
     "rollout_data_dir",
 }
