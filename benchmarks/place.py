@@ -1,4 +1,4 @@
-"""Model and data of the benchmarks that generate: the quickstart's, made in a folder of their own."""
+"""Model and data of the benchmarks that generate: the quickstart's, in a folder of their own. And how verl waits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+SHORT_POLL = (
+    f"trainer.v1.sampler.custom_sampler.path={ROOT / 'benchmarks' / 'short_poll.py'}",
+    "trainer.v1.sampler.custom_sampler.name=ShortPollBuffer",
+)
+"""For verl's synchronous trainer: its seconds of generation are those that it took, and no multiple of two."""
 
 
 def make_data(folder: Path) -> Path:

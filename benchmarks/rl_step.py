@@ -5,7 +5,7 @@ response, which no end token ends. A forced prefix counts in a response's length
 responses are longer by the longest prefix; in a mode with a shorter one a token or two more than LENGTH are decoded.
 Its other passes (log-probs, update) go over the prefixes as well, which is a cost of the method. Generation and step
 also stand per decoded token. The two train in turn, several times, each in fresh processes; the steps of a turn are
-compared one by one.
+compared one by one. In both, verl's replay buffer looks for finished rollouts often (``short_poll.py``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from statistics import mean
 import pandas as pd
 
 from benchmarks.harness import Row, Seconds, ratios
-from benchmarks.place import ROOT, make_data, make_model
+from benchmarks.place import ROOT, SHORT_POLL, make_data, make_model
 from personadual.modes import encode_prefixes
 from personadual.monitor.logs import read_training_log
 
@@ -31,12 +31,13 @@ WARM_UP = 2
 GOAL = 1.03
 OURS, STOCK = "dual_grpo", "verl grpo"
 ARMS = {
-    OURS: ["+arm=dual_grpo"],
+    OURS: ["+arm=dual_grpo", *SHORT_POLL],
     # verl's trainer and agent loop manager by their own names; only the reward function is ours.
     STOCK: [
         "algorithm.adv_estimator=grpo",
         "trainer.v1.trainer_mode=sync",
         "actor_rollout_ref.rollout.agent.agent_loop_manager_class=null",
+        *SHORT_POLL,
     ],
 }
 GENERATION, STEP = "gen", "step"

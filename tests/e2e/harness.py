@@ -10,7 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -51,17 +51,23 @@ class TrainingRun:
 
     def wait(self, timeout: float) -> int:
         """Exit code; AssertionError with the log's tail after ``timeout`` seconds (a dead worker can hang verl)."""
+        code = self.exit_code(timeout)
+        assert code is not None, f"still running after {timeout} s\n{self.tail()}"
+        return code
+
+    def exit_code(self, timeout: float) -> int | None:
+        """None if it still runs after ``timeout`` seconds."""
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"still running after {timeout} s\n{self.tail()}") from None
+            return None
 
-    def wait_until(self, reached: Callable[[], bool], timeout: float) -> None:
+    def wait_until(self, reached: Callable[[], bool], timeout: float, every: float = 0.1) -> None:
         deadline = time.monotonic() + timeout
         while not reached():
             assert self.process.poll() is None, f"ended early with {self.process.returncode}\n{self.tail()}"
             assert time.monotonic() < deadline, f"not reached within {timeout} s\n{self.tail()}"
-            time.sleep(0.1)
+            time.sleep(every)
 
     def tail(self, characters: int = 6000) -> str:
         return self.log.read_text(errors="replace")[-characters:]
@@ -70,15 +76,21 @@ class TrainingRun:
         """SIGKILL to every process of this run that is left; how many there were."""
         self._output.close()
         killed = 0
-        for process in psutil.process_iter():
-            try:
-                if self._owns(process):
-                    process.send_signal(signal.SIGKILL)
-                    killed += 1
-            except (psutil.Error, ProcessLookupError):
-                continue
+        for process in self.processes():
+            with suppress(psutil.Error, OSError):  # ended meanwhile
+                process.send_signal(signal.SIGKILL)
+                killed += 1
         self.process.wait(30)
         return killed
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process of this run that is left, and none of another run."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):  # ended meanwhile, or another user's
+                if self._owns(process):
+                    found.append(process)
+        return found
 
     def _owns(self, process: psutil.Process) -> bool:
         """By session, or by mark: Ray's workers leave the session, and vLLM's write their names over the mark."""

@@ -1,11 +1,13 @@
 """A long run on the tiny model: does memory stay flat in every process, and does a step take as long at the end?
 
-    python tests/endurance/run.py --out outputs/endurance                200 steps, about 15 minutes on 2 cores
+    python tests/endurance/run.py --out outputs/endurance                200 steps, some minutes on 2 cores
 
-DualGRPO by verl's trainer with real vLLM (``faults.scene``), a checkpoint every 50 steps. Memory is what a process has
-to itself (anonymous pages and its share of shared ones, from the kernel), sampled every two seconds and added up over
-processes of one name. The table compares the second quarter of the run with the last; ``--out``/endurance.json has
-every sample. The first quarter fills caches and pools. Ends with 1 if something grows.
+DualGRPO by verl's trainer with real vLLM (``faults.scene``), a checkpoint every 50 steps. verl's replay buffer looks
+for finished rollouts often (``benchmarks/short_poll.py``): else it would wait for two seconds of every step, and what
+becomes slower behind that would not show. Memory is what a process of the run has to itself (anonymous pages and its
+share of shared ones, from the kernel), sampled every two seconds and added up over processes of one name. The table
+compares the second quarter of the run with the last; ``--out``/endurance.json has every sample. The first quarter fills
+caches and pools. Ends with 1 if something grows, and stops where no step is finished for five minutes.
 """
 
 from __future__ import annotations
@@ -23,12 +25,16 @@ from typing import NamedTuple
 
 import psutil
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from e2e.harness import read_jsonl, running
+from e2e.harness import TrainingRun, read_jsonl, running
 from faults.scene import Scene
 
+from benchmarks.place import SHORT_POLL
+
 EVERY = 2.0  # seconds between samples
+STALLED = 300.0  # seconds without a finished step, the start's included, after which the run counts as hung
 NAME = re.compile(r"^(ray::[A-Za-z_0-9]+|VLLM::[A-Za-z]+)")
 PLAIN = {"raylet": "raylet", "gcs_server": "gcs_server", "verl.trainer.main_ppo": "driver"}
 MAX_GROWTH, MAX_MIB, MAX_SLOWER = 0.03, 30.0, 0.10
@@ -60,23 +66,36 @@ def mib_of(process: psutil.Process) -> float:
     return kept / 1024
 
 
-def sample(start: float, metrics: Path) -> Sample:
+def steps_in(metrics: Path) -> int:
+    return metrics.read_text().count("\n") if metrics.exists() else 0
+
+
+def sample(run: TrainingRun, start: float, metrics: Path) -> Sample:
     memory: dict[str, float] = defaultdict(float)
-    for process in psutil.process_iter():
+    for process in run.processes():
         try:
             kind = kind_of(process)
             if kind is not None:
                 memory[kind] += mib_of(process)
         except (psutil.Error, OSError):  # ended meanwhile, or the kernel's own
             continue
-    step = metrics.read_text().count("\n") if metrics.exists() else 0
-    return Sample(time.monotonic() - start, step, dict(memory))
+    return Sample(time.monotonic() - start, steps_in(metrics), dict(memory))
 
 
-def watch(samples: list[Sample], metrics: Path, stop: threading.Event) -> None:
+def watch(run: TrainingRun, samples: list[Sample], metrics: Path, stop: threading.Event) -> None:
     start = time.monotonic()
     while not stop.wait(EVERY):
-        samples.append(sample(start, metrics))
+        samples.append(sample(run, start, metrics))
+
+
+def wait_for_steps(run: TrainingRun, metrics: Path, stalled: float) -> int:
+    """Exit code; AssertionError with the log's tail when no step was finished for ``stalled`` seconds."""
+    done, since = 0, time.monotonic()
+    while (code := run.exit_code(1.0)) is None:
+        if (now := steps_in(metrics)) > done:
+            done, since = now, time.monotonic()
+        assert time.monotonic() - since < stalled, f"no step in {stalled:g} s after step {done}\n{run.tail()}"
+    return code
 
 
 def quarter(samples: list[Sample], steps: int, number: int) -> list[Sample]:
@@ -90,7 +109,7 @@ def table(samples: list[Sample], seconds: list[float]) -> tuple[str, bool]:
     early, late = quarter(samples, steps, 2), quarter(samples, steps, 4)
     lines = ["| | second quarter | last quarter | change | flat |", "| --- | --- | --- | --- | --- |"]
     flat = True
-    for kind in sorted({kind for s in early for kind in s.memory}):
+    for kind in sorted({kind for s in early + late for kind in s.memory}):
         before, after = (statistics.median(s.memory.get(kind, 0.0) for s in part) for part in (early, late))
         if before < 1 and after < 1:
             continue
@@ -118,11 +137,11 @@ def main() -> None:
     scene = Scene(out, args.steps)
     scene.build()
     metrics, samples, stop = out / "metrics.jsonl", [], threading.Event()
-    watcher = threading.Thread(target=watch, args=(samples, metrics, stop), daemon=True)
-    command = scene.command(out / "run", "trainer.save_freq=50")
+    command = scene.command(out / "run", "trainer.save_freq=50", *SHORT_POLL)
     with running(command, out / "log.txt", {"VERL_FILE_LOGGER_PATH": str(metrics)}) as run:
+        watcher = threading.Thread(target=watch, args=(run, samples, metrics, stop), daemon=True)
         watcher.start()
-        status = run.wait(60 + 30 * args.steps)
+        status = wait_for_steps(run, metrics, STALLED)
         stop.set()
         watcher.join()
         assert status == 0, run.tail()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from e2e.harness import rl_command
+from e2e.harness import read_jsonl, rl_command
 from tiny_model import build_tiny_model
 
 from personadual import schema
@@ -68,29 +68,51 @@ class Scene:
         )
 
 
-def saved_step(out: Path) -> int:
-    """Step of the newest checkpoint that the run calls whole; 0 for none."""
+def saved_step(out: Path) -> int | None:
+    """Step of the newest checkpoint that the run calls whole; 0 for none, None where its tracker holds no number."""
     path = out / "checkpoints" / TRACKER
-    return int(path.read_text()) if path.exists() else 0
+    text = path.read_text() if path.exists() else "0"
+    return int(text) if text.isdigit() else None
+
+
+def updates_in(out: Path, step: int | None) -> set[int]:
+    """Updates that the optimizer in a step's checkpoint counts, over its parameters; none if it can't be read."""
+    import torch
+    import torch.distributed.tensor  # the parts of a sharded optimizer
+
+    path = out / "checkpoints" / f"global_step_{step}" / "actor" / "optim_world_size_1_rank_0.pt"
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state"]
+    except Exception:  # a torn file raises what the part of it that is torn raises
+        return set()
+    return {int(entry["step"]) for entry in state.values()}
 
 
 def order_of(out: Path) -> dict[int, Counter]:
-    """Step: how often each (question, mode) was rolled out in it, the last time that the step was done."""
+    """Step: how often each (question, mode) was rolled out in it, the last time that the step was done.
+
+    A step whose file is empty or cut off is left out, and rows without a prompt, with which verl fills up a batch.
+    """
     found = {}
     for path in (out / "rollouts").glob("*.jsonl"):
-        with open(path, encoding="utf-8") as lines:
-            entries = [json.loads(line) for line in lines]
-        found[int(path.stem)] = Counter((entry["input"], parse_mode(entry["output"]).name) for entry in entries)
+        try:
+            entries = read_jsonl(path)
+        except ValueError:  # cut off in a line, or in a character of it
+            continue
+        if entries:
+            found[int(path.stem)] = Counter(
+                (entry["input"], parse_mode(entry["output"]).name) for entry in entries if entry["input"]
+            )
     return found
 
 
-def steps_in(logs: list[Path]) -> list[int]:
-    """Steps in the metrics files, in the order in which they were done; a torn last line is no step."""
-    found = []
-    for path in logs:
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-            try:
-                found.append(json.loads(line)["step"])
-            except (json.JSONDecodeError, KeyError):
-                continue
+def metrics_in(log: Path) -> dict[int, dict[str, float]]:
+    """Metrics of each step, in the order in which they were done; a torn last line is no step."""
+    found = {}
+    for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else []:
+        try:
+            entry = json.loads(line)
+            found[entry["step"]] = entry["data"]
+        except (json.JSONDecodeError, KeyError):
+            continue
     return found

@@ -6,8 +6,9 @@
     python tests/gpu/run.py --out outputs/gpu --dry-run             no GPU: composes and checks each configuration
 
 Weights are random, so answers mean nothing: RL's responses are held at their full length (``ignore_eos``), alike in
-every arm. A case ends well if the launcher does and every step's loss is finite. ``--out``/gpu.json has what was
-measured, ``--out``/NAME.log the output and ``--out``/NAME.jsonl every metric.
+every arm. A case ends well if the launcher does, every step's loss is finite and RL did the steps that were asked for;
+the next call repeats one that did not. ``--out``/gpu.json has what was measured, ``--out``/NAME.log the output and
+``--out``/NAME.jsonl every metric.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,6 +43,7 @@ SHAPES = {
 }
 VOCABULARY = 151_936
 STEPS = 3
+RESUMED = "_resumed"
 # For a machine without flash-attn, which is built by hand; verl packs by position ids all the same.
 SDPA = {"sft": "+model.override_config.attn_implementation=sdpa"}
 SDPA["rl"] = f"+actor_rollout_ref.{SDPA['sft'][1:]}"
@@ -91,6 +94,7 @@ FIRST = (*RL, *SMALL, f"trainer.total_training_steps={STEPS}")
 CASES = {
     "sft": Case("run_sft_24gb.sh", SFT),
     "rl": Case("run_dualgrpo_24gb.sh", FIRST),
+    # Goes on from the checkpoint of `rl`: to repeat it, repeat that.
     "rl_resumed": Case("run_dualgrpo_24gb.sh", (*RL, *SMALL, f"trainer.total_training_steps={STEPS + 1}")),
     "rl_paper_batch": Case("run_dualgrpo_24gb.sh", (*RL, f"trainer.total_training_steps={STEPS}")),
     "rl_grpo_free": Case("run_dualgrpo_24gb.sh", FIRST, {"ARM": "grpo_free"}),
@@ -163,6 +167,14 @@ def measured(log: Path) -> list[dict[str, float]]:
     return [line["data"] | {"step": line["step"]} for line in read_jsonl(log)] if log.exists() else []
 
 
+def ended_well(name: str, result: Mapping[str, Any]) -> bool:
+    """Whether the launcher ended with 0, every loss is finite and RL did the steps that were asked for, no others."""
+    steps = [STEPS + 1] if name.endswith(RESUMED) else list(range(1, STEPS + 1))
+    found = result.get("first_step"), result.get("steps")
+    as_planned = CASES[name].stage == "sft" or found == (steps[0], len(steps))
+    return result.get("exit") == 0 and result.get("losses_finite") is True and as_planned
+
+
 def run_case(name: str, out: Path, args: argparse.Namespace) -> dict[str, Any]:
     case = CASES[name]
     environment = {key: value for key, value in os.environ.items() if key not in LAUNCHER_VARIABLES}
@@ -175,7 +187,7 @@ def run_case(name: str, out: Path, args: argparse.Namespace) -> dict[str, Any]:
     for variable, part in (("TRAIN", "train"), ("VAL", "val")):
         environment[variable] = str(out / f"data/{case.stage}_{part}.parquet")
     if case.stage == "rl":
-        environment["NAME"] = name.removesuffix("_resumed")
+        environment["NAME"] = name.removesuffix(RESUMED)
     # Without one, RL takes what SFT exported.
     if case.stage == "sft" or args.dry_run or args.random_start:
         environment["MODEL"] = str(out / case.shape)
@@ -185,6 +197,8 @@ def run_case(name: str, out: Path, args: argparse.Namespace) -> dict[str, Any]:
     environment |= {"VERL_FILE_LOGGER_PATH": str(metrics), "RAY_TMPDIR": str(out / f"ray_{name}")}
     attention = [] if find_spec("flash_attn") else [SDPA[case.stage]]
     overrides = [*attention, f"hydra.run.dir={out / 'hydra' / name}", *case.overrides]
+    if not name.endswith(RESUMED):
+        overrides.append("trainer.resume_mode=disable")  # an earlier call may have left a checkpoint
     overrides = [text.replace("{half_of_24gb}", str(memory_share())) for text in overrides]
     if args.at_once and case.stage == "rl":
         overrides.append(FIXED_CACHE)
@@ -194,7 +208,8 @@ def run_case(name: str, out: Path, args: argparse.Namespace) -> dict[str, Any]:
         status = subprocess.run(command, env=environment, stdout=log, stderr=log, cwd=out).returncode
     result: dict[str, Any] = {"exit": status, "seconds": round(time.monotonic() - start, 1)}
     steps = measured(metrics)
-    result["steps"] = len({step["step"] for step in steps})
+    numbers = {step["step"] for step in steps}
+    result |= {"steps": len(numbers), "first_step": min(numbers, default=None)}
     losses = [v for step in steps for k, v in step.items() if k in ("train/loss", "actor/pg_loss")]
     result["losses_finite"] = bool(losses) and all(math.isfinite(loss) for loss in losses)
     # The first step warms up.
@@ -220,7 +235,7 @@ def main() -> None:
     build_data(out / "data")
     kept = out / "gpu.json"
     results = json.loads(kept.read_text()) if kept.exists() and not args.dry_run else {}
-    chosen = [name for name in args.only if results.get(name, {}).get("exit") != 0]
+    chosen = [name for name in args.only if not ended_well(name, results.get(name, {}))]
     if not args.dry_run:
         for shape in sorted({CASES[name].shape for name in chosen}):
             build_model(out / shape, shape)
@@ -230,7 +245,7 @@ def main() -> None:
     def do(name: str) -> None:
         result = run_case(name, out, args)
         print(name, json.dumps(result), flush=True)
-        if result["exit"] != 0 or not (args.dry_run or result["losses_finite"]):
+        if result["exit"] != 0 or not (args.dry_run or ended_well(name, result)):
             failed.append(name)
             print((out / f"{name}.log").read_text()[-3000:], flush=True)
         if args.dry_run:

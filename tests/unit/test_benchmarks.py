@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks import results, rl_step
 from benchmarks.harness import Row, Seconds, in_turn, ratios, table
 from benchmarks.scale import MEASURED, OWN, STAGE, Driver, Job, driver_from, estimate, told
+from personadual.preflight.compose import compose
 
 JOB = Job(
     parameters=1e9, kv_bytes=1e4, gpus=8, tensor_parallel=1, prompts=64, rollouts=8, prompt_tokens=1000,
@@ -149,3 +150,16 @@ def test_rl_steps_are_compared_at_as_many_decoded_tokens():
     for part in ("gen", "step"):
         row = rows[f"{part} per decoded token"]
         assert row.seconds.mid == pytest.approx(3.9 / (8 * 4 * 32.5)) and row.ratio.mid == pytest.approx(32 / 32.5)
+
+
+@pytest.mark.parametrize("arm", rl_step.ARMS)
+def test_rl_steps_are_not_timed_in_multiples_of_verls_two_seconds(arm):
+    from verl.trainer.ppo.v1 import PPOTrainerSync
+    from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+
+    trainer = object.__new__(PPOTrainerSync)
+    trainer.config = compose("personadual.config", "dual_grpo_trainer", rl_step.ARMS[arm])
+    trainer.trainer_mode = "sync"
+    buffer = trainer._build_replay_buffer()
+    assert isinstance(buffer, ReplayBuffer) and type(buffer).sample is ReplayBuffer.sample
+    assert buffer.poll_interval == 0.02
