@@ -35,9 +35,9 @@ LOOK_NEXT = {
     "few rollouts in rollout_data_dir",
     NO_CONTRAST: "the forced accuracies (acc_forced_*): are there prompts that one mode answers and the other does "
     "not? More rollouts per prompt, a higher temperature, other data",
-    COLLAPSE: "which mode wins where (win_*). If the lost one wins somewhere: prefix_taper=1 or the preset recommended, "
-    "a lower learning rate, sources evened out by prompts with a gap. A larger kl_loss_coef helps only before P(mode) is "
-    "below 1/14 of SFT's",
+    COLLAPSE: "which mode wins where (win_*). If the lost one wins somewhere: prefix_taper=1 or the preset "
+    "recommended, a lower learning rate, sources evened out by prompts with a gap. A larger kl_loss_coef helps only "
+    "before P(mode) is below 1/14 of SFT's",
     LENGTHS: "data.max_response_length, and whether answers end: the turn end in SFT's loss, repetition in "
     "rollout_data_dir",
 }
