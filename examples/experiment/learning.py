@@ -35,6 +35,7 @@ RIGHT = {
     schema.PERSONAL: PERSONALIZED,
 }
 ERROR = "error"
+ONE_MODE = "_only"
 
 
 def choices(log: pd.DataFrame) -> pd.DataFrame:
@@ -53,12 +54,12 @@ def choices(log: pd.DataFrame) -> pd.DataFrame:
 
 
 def runs(folder: Path) -> Iterator[tuple[str, int, pd.DataFrame]]:
-    """Arm, seed and choices of every RL run in ``folder``."""
+    """Arm, seed and choices of every RL run in ``folder`` that has a choice: not where all rollouts are of one mode."""
     for path in sorted(folder.iterdir()):
         name = re.fullmatch(r"(\w{1,60})_s(\d{1,4})", path.name)
         # By time: a run that was stopped has a file for each attempt.
         files = sorted(path.glob("metrics/*.jsonl"), key=lambda file: int(file.stem))
-        if name and files:
+        if name and files and not name[1].endswith(ONE_MODE):
             log = read_training_log(files)
             if not log.empty:
                 yield name[1], int(name[2]), choices(log)
