@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 
 from benchmarks.harness import Row, Seconds, in_turn, ratios
 from personadual.reward_fns.compose import score_row
 from personadual.reward_fns.settings import AUTHORS, read_settings
 
-try:  # pip install math-verify[antlr4_13_2]
+try:  # pip install math-verify[antlr4_9_3], whose antlr is hydra's
     from math_verify import parse, verify
 except ImportError:
     parse = verify = None
@@ -23,6 +24,28 @@ CASES = {
     NUMBER: ("gsm8k", "1,234.5", {}, "1234.50"),
     "objective, options": ("mmlu", "B", {"options": ["Rome", "Paris", "Oslo", "Bern"]}, "B"),
     "personalized, options": ("AlignX", "A", {"options": ["A long text. " * 20, "Another text. " * 20]}, "A"),
+}
+
+
+HOSTILE_LENGTH, LONGEST = 1_000_000, 0.05
+"""The goal for hostile text of this many characters, in seconds for one response."""
+HOSTILE = {
+    "open braces": "{",
+    "open lists": '[{"answer":',
+    "open blocks": "<answer>",
+    "halves of blocks": '<answer>\n{"answer": "',
+    "ends of blocks": "</answer>",
+    "whole blocks": '<answer>\n{"answer": "B"}\n</answer>\n',
+    "tags": "[General_mode]\n",
+    "backslashes": "\\",
+    "quotes": '\\"',
+    "digits": "9",
+    "signs of numbers": "1,-.e+",
+    "white space": " \n\t\u3000",
+    "zero width": "\u200b\u2060",
+    "combining marks": "e\u0301\u0327\u0323",
+    "letters of many characters": "\ufdfa",
+    "lone surrogates": "\ud800",
 }
 
 
@@ -64,6 +87,28 @@ def measure(repeats: int, quick: bool) -> Iterator[Row]:
                 yield Row(name, work, Seconds.of(took[name]), f"{FASTEST:,} per second", to_goal, 1.0)
             for other in list(calls)[1:]:
                 yield Row(name, work, Seconds.of(took[name]), other, ratios(took, name, other))
+    yield from hostile(repeats, 10_000 if quick else HOSTILE_LENGTH)
+
+
+def hostile(repeats: int, length: int) -> Iterator[Row]:
+    """Of each kind of text, as the whole response and as an answer in its block, the grader that takes longest."""
+    settings = read_settings()
+    for kind, piece in HOSTILE.items():
+        filler = (piece * (length // len(piece) + 1))[:length]
+        calls: dict[str, Callable[[], object]] = {}
+        for name, (source, truth, info, _) in CASES.items():
+            for place, text in (("response", filler), ("answer", response_with(filler))):
+                calls[f"{name}, {place}"] = lambda source=source, truth=truth, info=info, text=text: score_row(
+                    source, text, truth, info, settings=settings
+                )
+        slowest = max((Seconds.of(values) for values in in_turn(calls, repeats).values()), key=lambda took: took.mid)
+        to_goal = Seconds(*(value / LONGEST for value in (slowest.low, slowest.mid, slowest.high)))
+        yield Row(f"hostile: {kind}", f"{length:,} characters", slowest, f"{LONGEST:g} s", to_goal, 1.0)
+
+
+def response_with(answer: str) -> str:
+    """A response in whose block ``answer`` stands as JSON."""
+    return f'[General_mode]\n<answer>\n{{"answer": {json.dumps(answer, ensure_ascii=False)}}}\n</answer>'
 
 
 def math_verified(text: str, truth: str, count: int) -> None:

@@ -136,7 +136,7 @@ def test_another_copy_on_the_hub_is_read_in_the_same_split(capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--source", "gsm8k", "--input", "x.jsonl"], "--task: sft, rl or eval is needed"),
+        (["--source", "gsm8k", "--input", "x.jsonl"], "--task: sft, rl, both or eval is needed"),
         (["--source", "gsm8k", "--local", "sets", "--task", "eval"], "--local goes with --config or --preset"),
         (["--preset", "standard", "--local", "no/such"], "--local no/such: a folder is needed"),
     ],

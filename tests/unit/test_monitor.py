@@ -246,6 +246,7 @@ def test_names_are_those_that_training_and_validation_write():
     rows = RolloutRows(
         modes=modes,
         prefix_lengths=torch.tensor([2, 3]),
+        usual_tokens=torch.tensor([True, True]),
         forced=torch.tensor([True, True]),
         padding=torch.tensor([False, False]),
         cached=torch.tensor([0.0, 0.0]),
