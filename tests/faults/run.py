@@ -208,7 +208,7 @@ def table(results: list[dict[str, Any]]) -> str:
     names = ["fault", "step", "seconds into it", "ended by itself", "left behind", "saved", "continued at",
              "repeated steps", "unrecorded", "lost"]  # fmt: skip
     lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
-    rows = [" | ".join(str(told.get(name, "-")) for name in names) for told in results]
+    rows = [" | ".join("-" if (value := told.get(name)) is None else str(value) for name in names) for told in results]
     return "\n".join(lines + [f"| {row} |" for row in rows]) + "\n"
 
 
