@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
+from statistics import median
 
 from benchmarks.harness import Row, Seconds, in_turn, ratios
+from personadual.modes import GENERAL
+from personadual.reward_fns.answer_block import render_block
 from personadual.reward_fns.compose import score_row
 from personadual.reward_fns.settings import AUTHORS, read_settings
 
@@ -25,8 +27,6 @@ CASES = {
     "objective, options": ("mmlu", "B", {"options": ["Rome", "Paris", "Oslo", "Bern"]}, "B"),
     "personalized, options": ("AlignX", "A", {"options": ["A long text. " * 20, "Another text. " * 20]}, "A"),
 }
-
-
 HOSTILE_LENGTH, LONGEST = 1_000_000, 0.05
 """The goal for hostile text of this many characters, in seconds for one response."""
 HOSTILE = {
@@ -51,11 +51,10 @@ HOSTILE = {
 
 def response(answer: str, length: int) -> str:
     """A response of about ``length`` characters with its reasoning before the answer block."""
-    block = f'<answer>\n{{"answer": "{answer}"}}\n</answer>'
-    start = "[General_mode]\n"
+    block = render_block(answer)
     sentence = "Since 12 is 3 times 4, {x} follows, and <b>this</b> is what was asked. "
-    room = max(0, length - len(start) - len(block))
-    return start + (sentence * (room // len(sentence) + 1))[:room] + block
+    room = max(0, length - len(GENERAL.prefix) - len(block))
+    return GENERAL.prefix + (sentence * (room // len(sentence) + 1))[:room] + block
 
 
 def measure(repeats: int, quick: bool) -> Iterator[Row]:
@@ -97,18 +96,13 @@ def hostile(repeats: int, length: int) -> Iterator[Row]:
         filler = (piece * (length // len(piece) + 1))[:length]
         calls: dict[str, Callable[[], object]] = {}
         for name, (source, truth, info, _) in CASES.items():
-            for place, text in (("response", filler), ("answer", response_with(filler))):
+            for place, text in (("response", filler), ("answer", GENERAL.prefix + render_block(filler))):
                 calls[f"{name}, {place}"] = lambda source=source, truth=truth, info=info, text=text: score_row(
                     source, text, truth, info, settings=settings
                 )
-        slowest = max((Seconds.of(values) for values in in_turn(calls, repeats).values()), key=lambda took: took.mid)
-        to_goal = Seconds(*(value / LONGEST for value in (slowest.low, slowest.mid, slowest.high)))
-        yield Row(f"hostile: {kind}", f"{length:,} characters", slowest, f"{LONGEST:g} s", to_goal, 1.0)
-
-
-def response_with(answer: str) -> str:
-    """A response in whose block ``answer`` stands as JSON."""
-    return f'[General_mode]\n<answer>\n{{"answer": {json.dumps(answer, ensure_ascii=False)}}}\n</answer>'
+        slowest = max(in_turn(calls, repeats).values(), key=median)
+        to_goal = Seconds.of([value / LONGEST for value in slowest])
+        yield Row(f"hostile: {kind}", f"{length:,} characters", Seconds.of(slowest), f"{LONGEST:g} s", to_goal, 1.0)
 
 
 def math_verified(text: str, truth: str, count: int) -> None:

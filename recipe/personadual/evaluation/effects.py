@@ -57,7 +57,7 @@ def effects(grid: Grid, modes: list[str]) -> pd.DataFrame:
         for effect, condition, plus, minus in contrasts:
             estimated = estimates(_of_questions(means[plus] - means[minus]))
             for mode, estimate in zip(asked, estimated, strict=True):
-                found += _row(model, effect, condition, mode, estimate)
+                found += effect_row(model, effect, condition, mode, estimate)
         found += _kept_gain(model, means[ALIGNED][:, :, [0, 2]], means[NONE][:, :, [1]])
         for mode in modes:
             found += _order_obeyed(grid, model, mode)
@@ -71,9 +71,9 @@ def _kept_gain(model: str, aligned: np.ndarray, plain: np.ndarray) -> list[dict[
     found = _of_questions(gains)
     full = estimates(found)[1]
     if full.low > 0 or full.high < 0:
-        return _row(model, KEPT_GAIN, ALIGNED, FREE, estimates(_ratio(found))[0])
+        return effect_row(model, KEPT_GAIN, ALIGNED, FREE, estimates(_ratio(found))[0])
     nothing = full._replace(value=np.nan, low=np.nan, high=np.nan)
-    return _row(model, KEPT_GAIN, ALIGNED, FREE, nothing, NO_GAIN)
+    return effect_row(model, KEPT_GAIN, ALIGNED, FREE, nothing, NO_GAIN)
 
 
 def _ratio(found: Draws) -> Draws:
@@ -98,21 +98,16 @@ def _order_obeyed(grid: Grid, model: str, mode: str) -> list[dict[str, Any]]:
     ordered, base = ordered_items(grid, mode)
     shares = grid.of(model, [share(mode)])
     found = draw(shares[:, ordered] - shares[:, base], grid.questions[ordered])
-    return _row(model, ORDER_OBEYED, ORDERS_PREFIX + mode, mode, estimates(found)[0])
+    return effect_row(model, ORDER_OBEYED, ORDERS_PREFIX + mode, mode, estimates(found)[0])
 
 
 def _of_questions(values: np.ndarray) -> Draws:
     return draw(values, np.arange(values.shape[1]))
 
 
-def _row(
+def effect_row(
     model: str, effect: str, condition: str, mode: str, estimate: Estimate, note: str | None = None
 ) -> list[dict[str, Any]]:
-    """One row, or none if no question stands under both conditions."""
+    """One row of the frame of ``effects``, or none if the estimate rests on nothing."""
     key = {MODEL: model, EFFECT: effect, CONDITION: condition, "mode": mode}
-    return [long_row(key, estimate, note)] if estimate.n else []
-
-
-def long_row(key: dict[str, Any], estimate: Estimate, note: str | None = None) -> dict[str, Any]:
-    """A row of the frame of ``effects``."""
-    return {**key, **estimate._asdict(), "note": note}
+    return [{**key, **estimate._asdict(), "note": note}] if estimate.n else []

@@ -10,8 +10,8 @@ import pandas as pd
 
 from personadual.evaluation.attacks import ATTACKS, FAMILIES, TAG
 from personadual.evaluation.bootstrap import draw, estimates
-from personadual.evaluation.columns import BASE_ITEM, MODEL
-from personadual.evaluation.effects import EFFECT, ORDER_OBEYED, long_row, ordered_items
+from personadual.evaluation.columns import BASE_ITEM
+from personadual.evaluation.effects import ORDER_OBEYED, effect_row, ordered_items
 from personadual.evaluation.grid import Grid
 from personadual.evaluation.measures import share, tags_of
 from personadual.evaluation.summary import long_frame
@@ -55,8 +55,7 @@ def orders_by_family(grid: Grid, modes: Sequence[str], families: pd.Series) -> p
             shares = grid.of(model, [share(mode)])[:, :, 0]
             differences[:, ordered] = shares[:, ordered] - shares[:, base]
         for name, effect in OBEYED.items():
-            inside = np.flatnonzero(family == name)
-            estimate = estimates(draw(differences[:, inside, None], grid.questions[inside]))[0] if len(inside) else None
-            if estimate is not None and estimate.n:
-                found.append(long_row({MODEL: model, EFFECT: effect, CONDITION: ANY_MODE, "mode": FREE}, estimate))
+            inside = family == name
+            estimate = estimates(draw(differences[:, inside, None], grid.questions[inside]))[0]
+            found += effect_row(model, effect, ANY_MODE, FREE, estimate)
     return long_frame(found)

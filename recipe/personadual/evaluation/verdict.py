@@ -32,12 +32,12 @@ import pandas as pd
 
 from personadual.evaluation.bootstrap import Draws, Estimate, draw, estimates
 from personadual.evaluation.columns import MODEL
-from personadual.evaluation.effects import EFFECT
+from personadual.evaluation.effects import effect_row
 from personadual.evaluation.grid import Grid
 from personadual.evaluation.measures import ACC_FREE, acc, acc_as, share
 from personadual.evaluation.summary import long_frame
 from personadual.evaluation.text import estimate_text, foreign, number, seeds_text
-from personadual.schema import CONDITION, CONFLICTING, NONE, RIGHT_MODE, UNALIGNED
+from personadual.schema import CONFLICTING, NONE, RIGHT_MODE, UNALIGNED
 
 FALSIFIED, NOT_FALSIFIED, UNDECIDED = "falsified", "not falsified", "undecided"
 MARGIN, MIN_QUESTIONS = 0.02, 20
@@ -92,9 +92,7 @@ def over_personalization_cost(grid: Grid, modes: Sequence[str], baseline: str | 
         if len(plain) != len(shares):
             plain = plain.mean(0, keepdims=True)
         estimate = estimates(draw(shares * plain - right, np.arange(right.shape[1])))[0]
-        if estimate.n:
-            key = {MODEL: model, EFFECT: OVER_PERSONALIZATION_COST, CONDITION: OBJECTIVE, "mode": modes[1]}
-            found.append({**key, **estimate._asdict(), "note": None})
+        found += effect_row(model, OVER_PERSONALIZATION_COST, OBJECTIVE, modes[1], estimate)
     return long_frame(found)
 
 
