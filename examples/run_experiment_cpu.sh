@@ -31,6 +31,7 @@ OUT="$(cd "$OUT" && pwd)"
 SEED=1
 source examples/cpu_stages.sh
 source examples/experiment/arms.sh
+source examples/experiment/queue.sh
 CELLS="${CELLS:-$root/examples/experiment/cells.txt}"
 
 settings="STEPS=$STEPS PROMPTS=$PROMPTS ROLLOUTS=$ROLLOUTS LR=$LR SFT_LR=$SFT_LR MIX=${MIX[*]} DTYPE=$DTYPE"
@@ -77,11 +78,10 @@ train_arm() { # ARM SEED STEPS NAME
     data.max_response_length=32 trainer.total_training_steps="$3" trainer.save_freq=10 "${changes[@]}"
   export_model "$folder/global_step_$3/actor/huggingface" "$OUT/models/$4"
   # What a longer cell of the list goes on from stays.
-  [ "$3" -lt "$STEPS" ] && grep -qx "$1 $2" "$CELLS" || rm -rf "$folder"/global_step_* "$folder"/latest_checkpointed_iteration.txt
+  listed | awk -v arm="$1" -v seed="$2" -v end="$3" -v whole="$STEPS" \
+    '$1 == arm && $2 == seed && ($3 ? $3 : whole) > end + 0 { more = 1 } END { exit !more }' ||
+    rm -rf "$folder"/global_step_* "$folder"/latest_checkpointed_iteration.txt
 }
-
-# name_of ARM SEED [STEPS]: of a cell's model and files.
-name_of() { echo "$1_s$2${3:+_$3}"; }
 
 evaluate() { # NAME LABEL SEED SPLIT [FOLDER arguments]: greedy, free and in both modes
   local file="$OUT/data/$4.parquet"
@@ -110,33 +110,6 @@ cell() {
       ;;
   esac
   stage "val_$name" "2 minutes" evaluate "$name" "$arm${3:+@$3}" "$SEED" val
-}
-
-# listed: ARM SEED [STEPS] of every cell of the list.
-listed() { grep -v -e '^#' -e '^$' "$CELLS"; }
-
-# queue: the cells of the list that are not done, in order, with what is left by the time that done ones took.
-queue() {
-  local arm seed steps name done all left spent
-  while true; do
-    done=0 all=0 spent=0 left=""
-    while read -r arm seed steps; do
-      all=$((all + 1))
-      name="$(name_of "$arm" "$seed" ${steps:+"$steps"})"
-      if [ -f "$OUT/stages/val_$name" ]; then
-        done=$((done + 1))
-        spent=$((spent + $(cat "$OUT/stages/val_$name")))
-        if [ -f "$OUT/stages/$name" ]; then spent=$((spent + $(cat "$OUT/stages/$name"))); fi
-      else
-        left="${left:-$arm $seed $steps}"
-      fi
-    done < <(listed)
-    [ -n "$left" ] || { say "all $all cells are done"; return; }
-    say "$done of $all cells done$([ "$done" = 0 ] || echo ", about $((spent * (all - done) / done / 60)) minutes left"); next: $left"
-    # A cell of its own process, so that its failure is seen here and nothing of it stays.
-    # shellcheck disable=SC2086
-    bash "$root/examples/run_experiment_cpu.sh" $left || die "the cell $left failed; the same command tries it again"
-  done
 }
 
 # test: every full-length model that is there answers the test split, those of the first seed also its questions under

@@ -78,6 +78,9 @@ def restore(folder: Path, results: Path) -> None:
         if not target.exists():
             stage = f"{split}_{file.removesuffix(ROWS)}"
             write_text(folder / "stages" / stage, f"{seconds[stage]}\n")
+            cell = file.removesuffix(ROWS)
+            if cell in seconds:  # for the queue's estimate; not as a stage, whose model would have to be there
+                write_text(folder / "stages" / f"{cell}.seconds", f"{seconds[cell]}\n")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(meta_path(path), target.parent)
             unpack(path, target)  # last: it says that the rest is there

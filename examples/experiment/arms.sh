@@ -18,12 +18,11 @@ overrides() {
     floor) lines +arm=dual_grpo $dual.prob_floor=0.05 ;;
     importance) lines +arm=dual_grpo $dual.prefix_importance=1 ;;
     centred) lines +arm=dual_grpo $dual.gap_centering=1 ;;
-    centred_floor) lines +arm=dual_grpo $dual.gap_centering=1 $dual.prob_floor=0.05 ;;
-    centred_early) lines +arm=dual_grpo $dual.gap_centering=1 $dual.gap_centering_steps=$((STEPS / 2)) ;;
+    centred_early) lines +arm=dual_grpo $dual.gap_centering=1 $dual.gap_centering_steps=$((STEPS / 6)) ;;
     taper) lines +arm=dual_grpo $dual.prefix_taper=1 ;;
     specialised) lines +arm=dual_grpo $dual.losing_intra_coef=0 ;;
-    # The second one for its step 30, which the first one's checkpoints are past.
-    recommended | recommended_again) lines +arm=recommended ;;
+    # Again for their first steps, which the first ones' checkpoints are past.
+    grpo_free_again | recommended_again) lines "+arm=${1%_again}" ;;
     # What is recommended, less one of its settings.
     without_decoupled) lines +arm=recommended $dual.credit=shared ;;
     without_deciding) lines +arm=recommended $dual.prefix_scope=all ;;

@@ -16,12 +16,15 @@ ALIKE = 1.6
 
 @dataclass(frozen=True)
 class Done:
-    """What a run did: metrics by step, its newest checkpoint's step and updates, what each step rolled out."""
+    """What a run did: metrics by step, its newest checkpoint's step and updates, what each step rolled out, and whether
+    the model beside that checkpoint holds its weights.
+    """
 
     metrics: dict[int, dict[str, float]]
     saved: int | None
     updates: set[int]
     order: dict[int, Counter]
+    exported: bool = True
 
 
 def unrecorded(saved: int | None, after: Done) -> bool:
@@ -56,6 +59,8 @@ def lost(saved: int | None, restart: int | None, after: Done, undisturbed: Done)
         problems.append(
             f"the optimizer counts {sorted(after.updates)} updates, {sorted(undisturbed.updates)} undisturbed"
         )
+    if not after.exported:
+        problems.append(f"the model beside the checkpoint of step {after.saved} is not its weights")
     for step in sorted(undisturbed.order.keys() | after.order.keys()):
         if step == saved and unrecorded(saved, after):
             continue

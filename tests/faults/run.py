@@ -1,17 +1,20 @@
 """Hurt a training run at random moments, start it again, and say what was lost.
 
-    python tests/faults/run.py --out outputs/faults               28 faults, about 3 minutes each on 2 cores
+    python tests/faults/run.py --out outputs/faults               30 faults, about 2 minutes each on 2 cores
     python tests/faults/run.py --out outputs/faults --only engine --points 3 --seed 9
 
 The run is DualGRPO by verl's trainer with real vLLM on the tiny model (``scene.py``). A fault kills one of its
-processes with SIGKILL, interrupts it as a user does, or lets the disk of its checkpoints run full (a tmpfs of that
-size, which takes root on Linux); what is left is then killed as a machine's end would, and the same command is given
-again, with room on the disk. Nothing is lost (``judge.py``) if the second run ends with exit code 0, has continued from
-the newest whole checkpoint with its weights and its optimizer, and every step of the two together has the prompts and
-the mode balance of an undisturbed run. The record of a step's rollouts is written after its checkpoint; where only that
-is missing, the table says so in a column of its own. A fault that comes too late, when the run has ended or the
-checkpoint is whole, or that the run goes on under to its end, is tried again at another moment. The table goes to
-``--out``/faults.md as it grows; finished faults are not repeated.
+processes with SIGKILL or interrupts the run as a user does, while it generates, updates or writes a checkpoint (by the
+times that an undisturbed run takes), or lets the disk of its checkpoints run full (a tmpfs of that size, which takes
+root on Linux). A run that does not end by itself within a minute has its driver killed. Whatever of the run is then
+left after another minute was left behind, which counts as a loss, and is killed; the same command is given again, with
+room on the disk. Nothing is lost (``judge.py``) if the second run ends with exit code 0 and leaves no process, has
+continued from the newest whole checkpoint with its weights and its optimizer, has written a model that holds the
+checkpoint's weights, and if every step of the two together has the prompts and the mode balance of an undisturbed run.
+The record of a step's rollouts is written after its checkpoint; where only that is missing, the table says so in a
+column of its own. A fault that comes too late, when the run has ended or the checkpoint is whole, or that the run goes
+on under to its end, is tried again at another moment. Full disks under data files and reports are tried too
+(``disk.py``). The table goes to ``--out``/faults.md as it grows; finished faults are not repeated.
 """
 
 from __future__ import annotations
@@ -25,8 +28,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +37,9 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from e2e.harness import TrainingRun, running
+from faults.disk import WRITERS, enlarge, full_while, small_disk
 from faults.judge import DISTANCE, Done, lost, unrecorded
-from faults.scene import STEPS, Scene, metrics_in, order_of, saved_step, updates_in
+from faults.scene import STEPS, Scene, exported, metrics_in, order_of, saved_step, updates_in
 
 from personadual.files import write_json
 
@@ -51,18 +54,22 @@ VICTIMS = {
     "reward worker": "ray::RewardLoopWorker",
 }
 INTERRUPTS = {"SIGINT once": 1, "SIGINT twice": 2}
-CHECKPOINT = "while a checkpoint is written"
+GENERATION, UPDATE, CHECKPOINT = "while it generates", "while it updates", "while a checkpoint is written"
 NO_SPACE = "disk full"
 TRIES = 5
 # Seconds for a run to end; for one to notice that a part of it is gone; for what it started to end with it.
-TIMEOUT, NOTICED, SETTLED = 600, 60, 3
+TIMEOUT, NOTICED, SETTLED = 600, 60, 60
+SHARED_MEMORY = Path("/dev/shm")
 NOT_TRIED = "not tried: "
 UNDISTURBED = "undisturbed"
 TRAINING = (
     # Steps differ by more than rounding does, and the pull back to the start model stays small beside entropy's push:
     # every step begins farther from it (rewards of a random model push nowhere).
-    "actor_rollout_ref.actor.optim.lr=1e-5",
+    "actor_rollout_ref.actor.optim.lr=2e-6",
     "actor_rollout_ref.actor.entropy_coeff=0.01",
+    # Generation and update take long enough to be hit. The first stays below the two seconds after which verl looks.
+    "data.max_response_length=160",
+    "actor_rollout_ref.actor.ppo_epochs=5",
     # As the launchers save. It also takes longer, for a fault to fall into it.
     "actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra,hf_model]",
 )
@@ -79,22 +86,6 @@ def find(run: TrainingRun, name: str) -> psutil.Process | None:
     return max(first, key=psutil.Process.create_time, default=None)
 
 
-@contextmanager
-def small_disk(folder: Path, size: int) -> Iterator[None]:
-    """A file system of ``size`` bytes at ``folder``."""
-    folder.mkdir(parents=True)
-    _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
-    try:
-        yield
-    finally:
-        # Lazy: what was killed may still be ending.
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def _mount(*arguments: str) -> None:
-    subprocess.run(["mount", *arguments], check=True)
-
-
 def checkpoint_bytes(out: Path) -> int:
     """Size of a run's first checkpoint."""
     return sum(path.stat().st_size for path in (out / "checkpoints" / "global_step_1").rglob("*") if path.is_file())
@@ -102,7 +93,7 @@ def checkpoint_bytes(out: Path) -> int:
 
 def done_in(out: Path, log: Path) -> Done:
     saved = saved_step(out)
-    return Done(metrics_in(log), saved, updates_in(out, saved), order_of(out))
+    return Done(metrics_in(log), saved, updates_in(out, saved), order_of(out), exported(out, saved))
 
 
 def reference(scene: Scene, folder: Path) -> Done:
@@ -116,6 +107,7 @@ def reference(scene: Scene, folder: Path) -> Done:
     distances = [found.metrics[step][DISTANCE] for step in steps]
     assert distances == sorted(set(distances)), f"{DISTANCE} does not tell steps apart: {distances}"
     assert found.saved == STEPS and len(found.updates) == 1, f"checkpoint {found.saved}, updates {found.updates}"
+    assert found.exported, "the undisturbed run's model does not hold its checkpoint's weights"
     return found
 
 
@@ -127,11 +119,24 @@ class TooLate(Exception):
     """What was to be hurt was over, or went on to its end."""
 
 
+def window(took: dict[str, float], place: str) -> tuple[float, float]:
+    """Seconds of ``place`` within a step, from its beginning, or that of the checkpoint's folder for CHECKPOINT."""
+    after = sum(took.get(f"timing_s/{part}", 0.0) for part in ("save_checkpoint", "update_weights"))
+    update = took["timing_s/update_actor"]
+    begun = took["timing_s/step"] - after - update
+    return {
+        GENERATION: (0.0, took["timing_s/gen"]),
+        UPDATE: (begun, begun + update),
+        CHECKPOINT: (0.0, took["timing_s/save_checkpoint"]),
+    }[place]
+
+
 def hurt_in(run: TrainingRun, victim: str, out: Path, log: Path, step: int, wait: float, at_checkpoint: bool) -> None:
     """Hurt ``run`` ``wait`` seconds into ``step``, or into its checkpoint."""
-    run.wait_until(lambda: len(metrics_in(log)) >= step - 1, TIMEOUT)
-    # Looked up before, which takes longer than the checkpoint of a tiny model.
+    run.wait_until(lambda: len(metrics_in(log)) >= step - 2, TIMEOUT)
+    # Looked up a step before, which takes longer than the checkpoint of a tiny model.
     process = find(run, VICTIMS[victim]) if victim in VICTIMS else None
+    run.wait_until(lambda: len(metrics_in(log)) >= step - 1, TIMEOUT, every=0.01)
     if at_checkpoint:
         run.wait_until((out / "checkpoints" / f"global_step_{step}").exists, TIMEOUT, every=0.001)
     time.sleep(wait)
@@ -148,13 +153,38 @@ def hurt_in(run: TrainingRun, victim: str, out: Path, log: Path, step: int, wait
             raise TooLate from None
 
 
+def left_behind(run: TrainingRun, seconds: float) -> list[str]:
+    """What of ``run`` is still there after ``seconds``; with it go its ports."""
+    deadline = time.monotonic() + seconds
+    while True:
+        names = []
+        for process in run.processes():
+            with suppress(psutil.Error):
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    names.append(process.name())
+        if not names or time.monotonic() > deadline:
+            return sorted(names)
+        time.sleep(0.5)
+
+
+def shared_memory() -> dict[str, int]:
+    """MiB of each file in shared memory."""
+    found = {}
+    for path in SHARED_MEMORY.iterdir():
+        with suppress(OSError):
+            found[path.name] = path.stat().st_size >> 20
+    return found
+
+
 def one_fault(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: random.Random) -> dict[str, Any]:
     """Hurt a run, restart it, compare."""
     victim, _, place = name.partition(", ")
     at_checkpoint = place == CHECKPOINT
-    step = rng.randint(2, STEPS)  # the first step includes the start
-    took = undisturbed.metrics[step]
-    wait = rng.uniform(0, took["timing_s/save_checkpoint" if at_checkpoint else "timing_s/step"])
+    # The first step includes the start, and the victim is looked up in the second. What is gone after the last
+    # generation is not missed.
+    step = rng.randint(3, STEPS if place == GENERATION or victim == NO_SPACE else STEPS - 1)
+    wait = rng.uniform(*window(undisturbed.metrics[step], place or GENERATION))
+    memory = shared_memory()
     out, first, second = folder / "run", folder / "first.jsonl", folder / "second.jsonl"
     command = scene.command(out, *TRAINING)
     told: dict[str, Any] = {"fault": name, "step": step, "seconds into it": round(wait, 2)}
@@ -165,22 +195,31 @@ def one_fault(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: ran
             # Room for the checkpoints before this step's, and for a part of it.
             room = int(checkpoint_bytes(folder.parent / UNDISTURBED) * (step - 1 + rng.uniform(0.1, 0.9)))
             disks.enter_context(small_disk(out / "checkpoints", room))
-            told["seconds into it"] = "-"
+            told["seconds into it"] = None
         with running(command, folder / "first.log", _log_to(first)) as run:
             if victim != NO_SPACE:
                 hurt_in(run, victim, out, first, step, wait, at_checkpoint)
             ended = run.exit_code(TIMEOUT if victim == NO_SPACE else NOTICED)
-            time.sleep(SETTLED)
-            told |= {"ended by itself": ended, "left behind": run.kill_all()}
+            if ended is None:
+                run.process.kill()
+            orphans = left_behind(run, SETTLED)
+            run.kill_all()
+        left = [path for path in shared_memory() if path not in memory]
+        told |= {"ended by itself": ended, "left behind": len(orphans), "files in shared memory": len(left)}
+        if orphans:
+            problems.append(f"left behind: {', '.join(orphans)}")
         saved = saved_step(out)
         if victim == NO_SPACE:
             if ended == 0:
                 problems.append("the disk did not run full")
-            _mount("-o", f"remount,size={2**30}", str(out / "checkpoints"))
+            enlarge(out / "checkpoints", 2**30)
         elif ended == 0 and saved == STEPS:
             raise TooLate
         with running(command, folder / "second.log", _log_to(second)) as run:
             restart = run.exit_code(TIMEOUT)
+            orphans = left_behind(run, SETTLED) if restart is not None else []
+            if orphans:
+                problems.append(f"left behind by the restart: {', '.join(orphans)}")
         after = done_in(out, second)
     told |= {"saved": saved, "restart": restart, "continued at": min(after.metrics, default=None)}
     told["repeated steps"] = len(metrics_in(first).keys() & after.metrics.keys())
@@ -204,9 +243,18 @@ def tried(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: random.
     return {"fault": name, "lost": f"{NOT_TRIED}{TRIES} times too late or without effect"}
 
 
+def fault(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: random.Random) -> dict[str, Any]:
+    """Of a training run, or of a command that writes files."""
+    for kind in WRITERS:
+        if name.endswith(f"while a {kind} is written"):
+            shutil.rmtree(folder, ignore_errors=True)
+            return {"fault": name} | full_while(kind, folder / "disk", rng)
+    return tried(scene, folder, name, undisturbed, rng)
+
+
 def table(results: list[dict[str, Any]]) -> str:
-    names = ["fault", "step", "seconds into it", "ended by itself", "left behind", "saved", "continued at",
-             "repeated steps", "unrecorded", "lost"]  # fmt: skip
+    names = ["fault", "step", "seconds into it", "ended by itself", "left behind", "files in shared memory", "saved",
+             "continued at", "repeated steps", "unrecorded", "lost"]  # fmt: skip
     lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
     rows = [" | ".join("-" if (value := told.get(name)) is None else str(value) for name in names) for told in results]
     return "\n".join(lines + [f"| {row} |" for row in rows]) + "\n"
@@ -215,38 +263,30 @@ def table(results: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--points", type=int, default=2, help="moments for each fault (2)")
+    parser.add_argument("--points", type=int, default=1, help="moments for each fault (1)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", help="faults whose name holds this")
     args = parser.parse_args()
-    if args.only is None or args.only in NO_SPACE:
-        if os.geteuid() != 0:
-            parser.error(
-                "a disk that runs full is a tmpfs here, which root mounts; run as root, or name faults by --only"
-            )
+    names = [f"{name}, {place}" for place in (GENERATION, UPDATE, CHECKPOINT) for name in (*VICTIMS, *INTERRUPTS)]
+    names += [f"{NO_SPACE}, {CHECKPOINT}", *(f"{NO_SPACE}, while a {kind} is written" for kind in WRITERS)]
+    names = [name for name in names if args.only is None or args.only in name]
+    if os.geteuid() != 0 and any(name.startswith(NO_SPACE) for name in names):
+        parser.error("a disk that runs full is a tmpfs here, which root mounts; run as root, or name faults by --only")
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     scene = Scene(out)
     if not (out / "model").exists():
         scene.build()
     undisturbed = reference(scene, out)
-    names = [
-        *VICTIMS,
-        *INTERRUPTS,
-        NO_SPACE,
-        *[f"{name}, {CHECKPOINT}" for name in ("driver", "trainer", "training worker", "engine")],
-    ]
     results = []
     for name in names:
         for point in range(args.points):
-            if args.only and args.only not in name:
-                continue
             folder = out / f"{name}, {args.seed}.{point}".replace(" ", "_").replace(",", "")
             kept = folder / "result.json"
             if kept.exists():
                 told = json.loads(kept.read_text())
             else:
-                told = tried(scene, folder, name, undisturbed, random.Random(f"{args.seed}/{point}/{name}"))
+                told = fault(scene, folder, name, undisturbed, random.Random(f"{args.seed}/{point}/{name}"))
                 if not told["lost"].startswith(NOT_TRIED):
                     write_json(kept, told)
             results.append(told)

@@ -14,7 +14,7 @@ from tiny_model import build_tiny_model
 from personadual import schema
 from personadual.modes import parse_mode
 
-STEPS, PROMPTS, ROLLOUTS = 4, 4, 4
+STEPS, PROMPTS, ROLLOUTS = 5, 4, 4
 TRACKER = "latest_checkpointed_iteration.txt"
 
 
@@ -86,6 +86,26 @@ def updates_in(out: Path, step: int | None) -> set[int]:
     except Exception:  # a torn file raises what the part of it that is torn raises
         return set()
     return {int(entry["step"]) for entry in state.values()}
+
+
+def exported(out: Path, step: int | None) -> bool:
+    """Whether the model that is written beside a step's checkpoint is whole and holds its weights."""
+    import torch
+    import torch.distributed.tensor
+    from safetensors.torch import load_file
+
+    folder = out / "checkpoints" / f"global_step_{step}" / "actor"
+    try:
+        model = load_file(folder / "huggingface" / "model.safetensors")
+        weights = torch.load(folder / "model_world_size_1_rank_0.pt", map_location="cpu", weights_only=True)
+    except Exception:  # as above
+        return False
+    # In what precision the model is written is its own affair.
+    return bool(model) and all(
+        name in weights
+        and torch.equal(value, torch.as_tensor(getattr(weights[name], "_local_tensor", weights[name])).to(value.dtype))
+        for name, value in model.items()
+    )
 
 
 def order_of(out: Path) -> dict[int, Counter]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -52,7 +52,8 @@ def compared_measures(modes: list[str]) -> dict[str, tuple[str, bool]]:
 def what_it_shows(
     summary: pd.DataFrame, values: pd.DataFrame, comparisons: pd.DataFrame, checks: pd.DataFrame, modes: list[str]
 ) -> list[str]:
-    """One sentence per finding about the last pair of models; without a pair, the levels of each.
+    """One sentence per finding about the last pair of models, and about other pairs what is clear; without a pair, the
+    levels of each model.
 
     ``values``: of the items (``measures.item_values``).
     """
@@ -61,26 +62,46 @@ def what_it_shows(
         alone = "There is no second model to compare."
         apart = "Nothing could be compared: no item has answers of every run of two models."
         return [f"{_level(summary, model)} {alone if len(models) == 1 else apart}" for model in models]
-    old, new = comparisons.iloc[-1][[OLD, NEW]]
     both = pd.concat([comparisons, checks], ignore_index=True)
-    rows: list[dict[Any, Any]] = both[(both[OLD] == old) & (both[NEW] == new)].to_dict("records")
-    pair = {(row[MEASURE], row[CONDITION]): row for row in rows}
+    rows: dict[Any, dict[Any, Mapping[str, Any]]] = {}
+    for row in both.to_dict("records"):
+        rows.setdefault((row[OLD], row[NEW]), {})[row[MEASURE], row[CONDITION]] = row
+    *others, last = dict.fromkeys(comparisons[[OLD, NEW]].itertuples(index=False, name=None))
     told = []
-    for scope in (PERSONAL, FACTUAL, ALL):
+    for old, new in others:
+        found = _by_outcome(rows[old, new], modes, (ALL,))
+        told += [text for kind in (BETTER, WORSE) for _, text in found[kind]]
+        if found[UNCLEAR]:
+            unclear = ", ".join(name for name, _ in found[UNCLEAR])
+            told.append(f"No clear difference between {foreign(old)} and {foreign(new)}, all items: {unclear}.")
+    pair = rows[last]
+    told += [text for texts in _by_outcome(pair, modes, (PERSONAL, FACTUAL, ALL)).values() for _, text in texts]
+    told += _by_condition(summary, pair, modes)
+    return told + _certainty(summary, values, last[1], modes[1])
+
+
+def _by_outcome(
+    pair: Mapping[Any, Mapping[str, Any]], modes: list[str], scopes: Sequence[str]
+) -> dict[str, list[tuple[str, str]]]:
+    """(name of a measure, sentence about it) by what came out."""
+    told: dict[str, list[tuple[str, str]]] = {BETTER: [], WORSE: [], UNCLEAR: []}
+    for scope in scopes:
         for measure, (words, lower) in compared_measures(modes).items():
             if (scope != ALL and measure != SELECTION_ERROR) or (measure, scope) not in pair:
                 continue
             row = pair[measure, scope]
             difference = _estimate(row)
+            kind = outcome(difference, row["p_adjusted"], lower)
             where = "all items" if scope == ALL else f"{scope} questions"
-            told.append(
-                f"**{where}, {words}**: {number(row['old_value'])} with {foreign(old)}, {number(row['new_value'])} "
-                f"with {foreign(new)}; difference {estimate_text(difference, signed=True)} "
+            text = (
+                f"**{where}, {words}**: {number(row['old_value'])} with {foreign(row[OLD])}, "
+                f"{number(row['new_value'])} with {foreign(row[NEW])}; "
+                f"difference {estimate_text(difference, signed=True)} "
                 f"(n = {difference.n} items, {difference.clusters} questions, {seeds_text(difference.seeds)}; "
-                f"corrected {p_text(row['p_adjusted'])}): {outcome(difference, row['p_adjusted'], lower)}."
+                f"corrected {p_text(row['p_adjusted'])}): {kind}."
             )
-    told += _by_condition(summary, pair, modes)
-    return told + _certainty(summary, values, new, modes[1])
+            told[kind].append((words, text))
+    return told
 
 
 def _estimate(row: Mapping[str, Any]) -> Estimate:

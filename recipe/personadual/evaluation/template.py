@@ -8,6 +8,8 @@ from personadual.evaluation import measures, sections, tables
 from personadual.evaluation.columns import TEMPERATURE
 from personadual.evaluation.comparisons import CONDITIONS, FAMILY, GROUPED
 from personadual.evaluation.figures import ACCURACY, MODE_CHOICE, TRAINING
+from personadual.evaluation.fingerprint import command_line
+from personadual.evaluation.html.origin import VALUE_CHARACTERS, commands
 from personadual.evaluation.limits import CORRECTION_NAMES
 from personadual.evaluation.summary import main_measures
 from personadual.evaluation.text import foreign, number
@@ -33,6 +35,7 @@ seed, all else by the bootstrap."""
 def render(report: Report, has_curves: bool, title: str) -> str:
     mode, chosen = report.modes[1], report.statistics
     shown = foreign(mode)
+    told = commands(report.models, command_line())
     sampled = (report.rows[TEMPERATURE] > 0).any()
     parts = [f"# {title}\n", INTRODUCTION.format(decoding="" if sampled else ", with greedy decoding")]
     parts += ["## Does choosing its mode cost a model objective accuracy?"]
@@ -78,6 +81,7 @@ def render(report: Report, has_curves: bool, title: str) -> str:
     parts += ["## Samples\n\nThe first item of each condition; long answers are cut."]
     parts += [sections.samples(report.rows, report.modes)]
     parts += ["## Details", *_details(report, mode, shown)]
+    parts += ["## Commands", _bullets([f"{foreign(name)}: {foreign(line, VALUE_CHARACTERS)}" for name, line in told])]
     for name, entries in report.extras.items():
         parts += [f"## Settings: {foreign(name)}", sections.settings_table(entries)]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"

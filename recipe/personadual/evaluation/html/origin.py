@@ -26,18 +26,21 @@ def origin(
     models: Sequence[Mapping[str, Any]], statistics: Mapping[str, Any], extras: Mapping[str, Any], command: str = ""
 ) -> Origin:
     """From the report's ``models`` (settings and sessions of each), its choices in statistics, and ``extras``."""
-    commands: list[tuple[str, str]] = []
-    for model in models:
-        for session in model["sessions"]:
-            line = session.get(COMMAND) if isinstance(session, Mapping) else None
-            if line and (entry := (_run_name(model), _value(line))) not in commands:
-                commands.append(entry)
-    if command:
-        commands.append(("this report", command))
     tables = [_runs(models), *_settings(models), *_sessions(models)]
     tables.append(_entries("Statistics of this report", statistics))
     tables += [_entries(f"From --{name}", entries) for name, entries in extras.items()]
-    return Origin(commands, tables)
+    return Origin(commands(models, command), tables)
+
+
+def commands(models: Sequence[Mapping[str, Any]], command: str = "") -> list[tuple[str, str]]:
+    """(what it made, command line) of the models' answers, and of the report by ``command``."""
+    found: list[tuple[str, str]] = []
+    for model in models:
+        for session in model["sessions"]:
+            line = session.get(COMMAND) if isinstance(session, Mapping) else None
+            if line and (entry := (_run_name(model), _value(line))) not in found:
+                found.append(entry)
+    return [*found, ("this report", command)] if command else found
 
 
 def _run_name(model: Mapping[str, Any]) -> str:
