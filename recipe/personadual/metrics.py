@@ -40,13 +40,13 @@ def training_metrics(
     data_sources: Sequence[str],
     modes: Modes,
     collapse_below: float,
-    rollouts: int = 0,
+    asked: tuple[int, int] | None = None,
 ) -> dict[str, float]:
     """Metrics of one batch, over all rows (``dual_grpo/...``) and per data source (``dual_grpo/<source>/...``).
 
     Args:
         rewards: (B,) float. data_sources: (B,) names. Padding rows are left out of everything.
-        rollouts: how many each prompt was asked for; 0 if that is not known.
+        asked: how many prompts the batch is of, and how many rollouts of each; None if that is not known.
 
     Returns per scope, for each mode m: ``share_<m>``, ``reward_<m>``, ``win_<m>`` (share of groups in which m has the
     highest mean reward; ties count for none), ``prob_<m>`` (probability of the deciding token of m's prefix, over
@@ -56,9 +56,8 @@ def training_metrics(
     ``dual_grpo_terms`` gives them: over the std and less ``gap_centering`` where these are on, before the coefficients
     and everything else that ``dual_grpo_advantage`` does with them. Over all rows also ``collapsed``: 1 if some mode's
     ``prob_`` is below ``collapse_below``; ``prompt_cache_hit``: share of the prompts' and forced prefixes' tokens that
-    the engine's prefix cache served, where the engine says so; ``missing``: share of the rollouts asked for that are
-    not there because a session failed, and ``short_groups``: share of the groups that lack some. A prompt without any
-    rollout is no group: verl's ``rollout_failure`` metrics count those.
+    the engine's prefix cache served, where the engine says so; and where it is known what was asked,
+    ``missing``, ``short_groups`` and ``lost_groups`` (see ``_missing_metrics``).
     """
     table = _row_table(rows, terms, rewards, data_sources)
     table = table[~rows.padding.numpy()]
@@ -67,10 +66,8 @@ def training_metrics(
     metrics = _scope_metrics(table, terms.mode_means.numpy(), modes, f"{TRAIN}/")
     for source, part in table.groupby("source", sort=True):
         metrics |= _scope_metrics(part, terms.mode_means.numpy(), modes, f"{TRAIN}/{metric_label(str(source))}/")
-    if rollouts:
-        sizes = table["group"].value_counts().clip(upper=rollouts)
-        metrics[f"{TRAIN}/missing/mean"] = float(1 - sizes.mean() / rollouts)
-        metrics[f"{TRAIN}/short_groups/mean"] = float((sizes < rollouts).mean())
+    if asked is not None:
+        metrics |= _missing_metrics(table["group"], *asked)
     cached = rows.cached[~rows.padding & ~rows.cached.isnan()]
     if len(cached):
         metrics[f"{TRAIN}/prompt_cache_hit/mean"] = float(cached.mean())
@@ -78,6 +75,22 @@ def training_metrics(
     if any(p is not None for p in probabilities):
         metrics[f"{TRAIN}/collapsed/mean"] = float(any(p is not None and p < collapse_below for p in probabilities))
     return metrics
+
+
+def _missing_metrics(groups: pd.Series, prompts: int, rollouts: int) -> dict[str, float]:
+    """What is not there of ``prompts`` times ``rollouts``; ``groups``: each row's group.
+
+    ``missing``: share of the rollouts; ``short_groups``: share of the prompts that lack some, or all;
+    ``lost_groups``: share of those that lack all, of which no row is left to tell.
+    """
+    # A prompt may ask for more by a data column of its own: that makes up for no other prompt.
+    sizes = groups.value_counts().clip(upper=rollouts)
+    prompts = max(prompts, len(sizes))
+    return {
+        f"{TRAIN}/missing/mean": float(1 - sizes.sum() / (prompts * rollouts)),
+        f"{TRAIN}/short_groups/mean": float(1 - (sizes == rollouts).sum() / prompts),
+        f"{TRAIN}/lost_groups/mean": 1 - len(sizes) / prompts,
+    }
 
 
 def _row_table(

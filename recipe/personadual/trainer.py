@@ -129,8 +129,10 @@ class DualGRPOMixin(PPOTrainer):
                 raise RuntimeError(
                     f"rollout {key} is a further output of one session; DualGRPO trains single-output agent loops"
                 )
-        # A padding row carries the entry of the row it was copied from: it has no mode of its own.
-        known = [None if is_padding else entry for entry, is_padding in zip(entries, padding, strict=True)]
+        # A padding row carries the entry of the row it was copied from: it has no mode of its own. Nor has a response
+        # without a token, which verl lets through only where the reward comes later (AgentLoopOutput.as_dict).
+        bare = [told or tag.get("response_len") == 0 for told, tag in zip(padding, batch.tags, strict=True)]
+        known = [None if is_bare else entry for entry, is_bare in zip(entries, bare, strict=True)]
         prefix_lengths = torch.tensor([0 if e is None else int(e["prefix_len"]) for e in known])
         forced = torch.tensor([e is not None and bool(e["forced"]) for e in known])
         old = data["old_log_probs"].to_padded_tensor(padding=0.0)
@@ -163,8 +165,11 @@ class DualGRPOMixin(PPOTrainer):
         )
         sources = [str(plain_entry(source)) for source in data["data_source"]]
         settings = self.dual_grpo
-        rollouts = int(self.config.actor_rollout_ref.rollout.n)
-        return training_metrics(rows, terms, rewards, sources, settings.modes, settings.collapse_below, rollouts)
+        # As many as verl draws from the replay buffer at once (trainer_base.py, step): in the sync trainer the prompts
+        # that were asked, in the async ones such of which no session failed (replay_buffer.py).
+        prompts = int(self.config.data.train_batch_size) // int(self.parameter_sync_step)
+        asked = (prompts, int(self.config.actor_rollout_ref.rollout.n))
+        return training_metrics(rows, terms, rewards, sources, settings.modes, settings.collapse_below, asked)
 
     def _val_metrics_update(
         self,

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import textwrap
 from pathlib import Path
 
@@ -142,6 +143,20 @@ def test_the_extra_fields_of_a_rollout_are_stored():
     )
     stored = output.as_dict()["extra_fields"]
     assert stored[schema.ROLLOUT_FIELD]["mode"] == 1, "trainer._rollout_rows reads the mode from it"
+
+
+def test_an_empty_response_with_a_reward_is_a_failed_session():
+    empty = {"prompt_ids": [1], "response_ids": [], "response_mask": [], "metrics": {}, "num_turns": 2}
+    with pytest.raises(IndexError):
+        agent_loop.AgentLoopOutput(**empty, reward_score=0.0).as_dict()
+    # Without one it is stored, by the length that trainer._rollout_rows looks at.
+    assert agent_loop.AgentLoopOutput(**empty).as_dict()["responses"].size(0) == 0
+    assert '"response_len": response_len' in inspect.getsource(agent_loop_tq)
+
+
+def test_a_session_has_no_time_limit():
+    for source in map(inspect.getsource, (agent_loop, agent_loop_tq, llm_server)):
+        assert not re.search("timeout|wait_for", source), "docs/reliability.md says that verl waits for ever"
 
 
 def test_the_reward_function_sees_the_extra_fields():

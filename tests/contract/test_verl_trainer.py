@@ -4,9 +4,11 @@ import inspect
 import re
 
 import pytest
+from omegaconf import OmegaConf
 from verl.trainer import main_ppo
 from verl.trainer.ppo import padding_utils
 from verl.trainer.ppo.v1 import agent_loop_tq, get_trainer_cls, trainer_base
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.trainer.ppo.v1.utils import MetricsAggregator, compute_advantage_for_multi_trajectories
 from verl.utils.debug import metrics as debug_metrics
@@ -106,6 +108,32 @@ def test_validation_reads_what_the_reward_returned():
     assert "reward_extra_info" in source and "self._val_metrics_update(" in source, (
         "trainer._val_metrics_update finds asked modes, items and mode indicators there"
     )
+
+
+def test_a_batch_is_drawn_by_the_number_of_prompts_that_metrics_are_counted_against():
+    assert "train_batch_size // self.parameter_sync_step" in inspect.getsource(PPOTrainer.step)
+    assert "batch_size=sample_batch_size" in inspect.getsource(PPOTrainer._step_once)
+
+
+@pytest.mark.parametrize(
+    ("buffer", "replaced"), [(ReplayBuffer, set()), (ReplayBufferAsync, {"short", "lost"})], ids=["sync", "async"]
+)
+def test_only_the_async_trainers_replace_prompts_of_which_a_session_failed(buffer, replaced):
+    """What docs/method.md says of ``dual_grpo/missing``; a group whose sessions returned nothing has finished."""
+    made = buffer("sync", OmegaConf.create({}), None, "drop", OmegaConf.create({}))
+    made.partitions["train"] = {"short_0_0": {}}
+    made.failure_keys["train"], made.finished_keys["train"] = {"short", "lost"}, {"silent"}
+    reasons = made._terminal_eviction_reasons(1, "train")
+    assert set().union(*reasons[:3]) == replaced
+    assert made._sampleable_terminal_keys("train", reasons) == {"short", "lost", "silent"} - replaced
+
+
+def test_a_batch_without_any_rollout_ends_a_sync_run(monkeypatch):
+    monkeypatch.setattr(ReplayBuffer, "_sync_metadata_from_transfer_queue", lambda self: None)
+    made = ReplayBuffer("sync", OmegaConf.create({}), None, "drop", OmegaConf.create({}))
+    made.failure_keys["train"] = {"lost", "gone"}
+    with pytest.raises(RuntimeError, match=r"no materializable trajectories.*sync_refill_failed_groups"):
+        made.sample(1, "train", 2)
 
 
 def test_padding_rows_are_tagged():

@@ -37,6 +37,15 @@ def test_decoupled_credit_leaves_an_invalid_rows_body_its_plain_advantage():
     assert found[3].tolist() == [3, 3, 3]
 
 
+def test_an_empty_response_has_no_token_to_learn_from_and_leaves_the_others_finite():
+    mask = [[1, 1, 1], [1, 1, 0], [1, 1, 1], [0, 0, 0]]
+    found, _ = advantage([1.0, 0.0, 2.0, 0.0], [0, 0, 1, -1], prefixes=[0] * 4, mask=mask, norm_by_std=False)
+    # Modes' means 1/2 and 2: what is in no mode changes neither.
+    assert found.tolist() == [[-1, -1, -1], [-2, -2, 0], [1.5, 1.5, 1.5], [0, 0, 0]]
+    alone, _ = advantage([0.0], [-1], prefixes=[0], mask=[[0, 0, 0]])
+    assert alone.tolist() == [[0, 0, 0]]
+
+
 @pytest.mark.parametrize("credit", ["shared", "decoupled"])
 def test_only_the_deciding_token_is_weighted_and_its_neighbours_get_nothing(credit):
     found, _ = advantage(

@@ -19,7 +19,7 @@ LOG = math.log
 
 def metrics_of(
     rows, modes=DEFAULT_MODES, collapse_below=0.05, with_log_probs=True, deciding=1, norm_by_std=False, cached=None,
-    rollouts=0,
+    asked=None,
 ):  # fmt: skip
     """``training_metrics`` of rows (source, group, mode, reward, probability of token 1, forced, padding)."""
     source, group, mode, reward, probability, forced, padding = zip(*rows, strict=True)
@@ -40,7 +40,7 @@ def metrics_of(
         step=1,
     )
     terms = dual_grpo_terms(rewards, state.modes, list(group), norm_by_std=norm_by_std)
-    return training_metrics(state, terms, rewards, source, modes, collapse_below, rollouts)
+    return training_metrics(state, terms, rewards, source, modes, collapse_below, asked)
 
 
 # source, group, mode, reward, probability, forced, padding
@@ -58,14 +58,31 @@ BATCH = [
 ]
 
 
-def test_rollouts_that_failed_are_counted():
-    whole = metrics_of(BATCH, rollouts=4)
-    assert (whole["dual_grpo/missing/mean"], whole["dual_grpo/short_groups/mean"]) == (0, 0)
-    short = metrics_of(BATCH[2:], rollouts=4)  # two of "a" are gone; padding rows are not their replacement
-    assert (short["dual_grpo/missing/mean"], short["dual_grpo/short_groups/mean"]) == (0.25, 0.5)
-    assert "dual_grpo/missing/mean" not in metrics_of(BATCH)
-    # A prompt that asked for more than the others by a column of its own lacks nothing.
-    assert metrics_of(BATCH, rollouts=3)["dual_grpo/missing/mean"] == 0
+def lacking(rows, *asked):
+    """Shares of rollouts, of groups that lack some, and of groups that are not there."""
+    found = metrics_of(rows, asked=asked)
+    return tuple(found[f"dual_grpo/{name}/mean"] for name in ("missing", "short_groups", "lost_groups"))
+
+
+def test_rollouts_that_failed_are_counted_against_what_was_asked():
+    assert lacking(BATCH, 2, 4) == (0, 0, 0)
+    assert lacking(BATCH[2:], 2, 4) == (2 / 8, 1 / 2, 0), "padding rows are no replacement for the two of a"
+    assert lacking(BATCH[4:], 2, 4) == (4 / 8, 1 / 2, 1 / 2), "all of a are gone"
+    assert lacking(BATCH[2:], 4, 4) == (10 / 16, 3 / 4, 2 / 4), "a is short, two further prompts have no row"
+    assert not [name for name in metrics_of(BATCH) if "missing" in name or "groups" in name]
+
+
+def test_a_prompt_with_more_rollouts_makes_up_for_no_other():
+    assert lacking(BATCH, 2, 3) == (0, 0, 0)
+    assert lacking(BATCH, 3, 3) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    assert lacking(BATCH[1:], 2, 2) == (0, 0, 0)
+    # A sampler of one's own may give more prompts than were asked for.
+    assert lacking(BATCH, 1, 4) == (0, 0, 0)
+
+
+def test_verl_averages_what_is_missing_over_mini_steps():
+    names = [name for name in metrics_of(BATCH, asked=(2, 4)) if name not in metrics_of(BATCH)]
+    assert len(names) == 3 and set(aggregations(names).values()) == {"weighted_avg"}
 
 
 def test_prompt_cache_hit_is_over_the_real_rows_that_know_it():

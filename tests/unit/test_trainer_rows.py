@@ -4,10 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from personadual import schema, trainer
 from personadual.estimator import ROLLOUT_ROWS
 from personadual.modes import INVALID_MODE
+from personadual.prefix import adopt_prefix_log_probs
+from personadual.settings import DualGRPOSettings
 
 LENGTHS = {"a_0_0": 3, "a_1_0": 5, "b_0_0": 4, "b_1_0": 6, "b_2_0": 2}
 
@@ -74,6 +77,40 @@ def test_padding_has_no_mode_of_its_own(ours):
     rows, _ = ours._rollout_rows(batch_of(["a_1_0", "a_0_0"], padding=["a_1_0"]))
     assert rows.padding.tolist() == [True, False]
     assert rows.modes.tolist() == [INVALID_MODE, 0] and rows.forced.tolist() == [False, True]
+
+
+def test_a_response_without_a_token_is_in_no_mode_whatever_its_rollout_says(ours, monkeypatch):
+    monkeypatch.setitem(LENGTHS, "a_1_0", 0)
+    batch = batch_of(["a_0_0", "a_1_0", "b_1_0"])
+    for tag, key in zip(batch.tags, batch.keys, strict=True):
+        tag["response_len"] = LENGTHS[key]
+    rows, old = ours._rollout_rows(batch)
+    assert rows.modes.tolist() == [0, INVALID_MODE, 1] and rows.prefix_lengths.tolist() == [2, 0, 3]
+    assert rows.forced.tolist() == [True, False, True] and not rows.padding.any()
+    assert rows.choice_probs.isnan().tolist() == [False, True, False], "there is no token whose probability it is"
+    given = torch.nested.nested_tensor([log_probs(key) - 1 for key in batch.keys], layout=torch.jagged)
+    adopted = adopt_prefix_log_probs(given, old, rows.prefix_lengths, rows.forced)
+    assert [len(row) for row in adopted.unbind()] == [3, 0, 6]
+
+
+@pytest.mark.parametrize(
+    ("sync_step", "expected"), [(1, (6 / 8, 1, 2 / 4)), (2, (1 / 2, 1, 0))], ids=["sync", "two mini-steps"]
+)
+def test_what_is_missing_is_counted_against_the_prompts_that_verl_draws_at_once(ours, monkeypatch, sync_step, expected):
+    """Batches of four prompts with two rollouts each; here are one row of a and one of b."""
+    keys = ["a_0_0", "b_1_0"]
+    scores = torch.nested.nested_tensor([log_probs(key) for key in keys], layout=torch.jagged)
+    stored = {"uid": ["a", "b"], "rm_scores": scores, "data_source": ["math", "math"]}
+    rows, _ = ours._rollout_rows(batch_of(keys))
+    monkeypatch.setattr(trainer.tq, "kv_batch_get", lambda keys, partition_id, select_fields: stored)
+    ours.dual_grpo, ours.parameter_sync_step = DualGRPOSettings(), sync_step
+    ours.config = OmegaConf.create(
+        {"data": {"train_batch_size": 4}, "algorithm": {"use_kl_in_reward": False},
+         "actor_rollout_ref": {"rollout": {"n": 2}}}
+    )  # fmt: skip
+    found = ours._mode_metrics(batch_of(keys), rows)
+    names = ("missing", "short_groups", "lost_groups")
+    assert tuple(found[f"dual_grpo/{name}/mean"] for name in names) == expected
 
 
 def test_a_rollout_without_a_mode_is_refused_by_its_key(ours, monkeypatch):
