@@ -55,7 +55,7 @@ setup(
         "vllm": ["vllm>=0.10"],
         # Real sets: reading, served models, near-duplicates, language filter.
         "data": [
-            "datasets>=2.19",
+            "datasets>=2.20",  # before, a set of the hub could bring a script that ran by default
             "jinja2>=3.1",
             "openai>=1.40",
             "orjson>=3.9",

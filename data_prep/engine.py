@@ -152,6 +152,7 @@ def started(engine: str, workers: int) -> Iterator[None]:
     ray.data.DataContext.get_current().enable_progress_bars = False
     ours = not ray.is_initialized()
     if ours:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of its own would report its use
         own: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers, "include_dashboard": False}
         ray.init(log_to_driver=False, logging_level=logging.WARNING, **own)
     try:

@@ -29,6 +29,10 @@ newest_step() {
 # newest_export RUN: the model that the SFT run RUN exported last, where its launcher left it.
 newest_export() { printf '%s' "$(newest_step "$CHECKPOINTS/$1")/huggingface"; }
 
+# Neither vLLM nor Ray reports its use, nor does `datasets` count its loads, unless you ask for that.
+export VLLM_NO_USAGE_STATS="${VLLM_NO_USAGE_STATS:-1}" RAY_USAGE_STATS_ENABLED="${RAY_USAGE_STATS_ENABLED:-0}"
+export HF_UPDATE_DOWNLOAD_COUNTS="${HF_UPDATE_DOWNLOAD_COUNTS:-0}"
+
 # thinking: whether a template that can think is to do so. Only the think-style arm does.
 thinking() { if [ "${ARM:-}" = think ]; then echo True; else echo False; fi; }
 
@@ -120,6 +124,15 @@ launch_dualgrpo() {
       die "RAY_ADDRESS=$RAY_ADDRESS is the dashboard's; give the cluster's own, auto or HOST:6379" ;;
     esac
     args+=(+ray_kwargs.ray_init.address="$(value "$RAY_ADDRESS")")
+    # Workers of a cluster that runs already have its environment, not this one's. Ray refuses to be told again what
+    # `ray job submit` has set.
+    local name
+    for name in VLLM_NO_USAGE_STATS HF_UPDATE_DOWNLOAD_COUNTS; do
+      case "${RAY_JOB_CONFIG_JSON_ENV_VAR:-}" in
+        *"$name"*) ;;
+        *) args+=(++ray_kwargs.ray_init.runtime_env.env_vars.$name="$(value "${!name}")") ;;
+      esac
+    done
     check+=(--ray-address "$RAY_ADDRESS")
   fi
   args+=("$@")

@@ -6,6 +6,8 @@
 set -euo pipefail
 [ -n "${MODEL:-}" ] || { echo "set MODEL to the model's folder or hub name" >&2; exit 2; }
 
+export VLLM_NO_USAGE_STATS="${VLLM_NO_USAGE_STATS:-1}" # vLLM reports its use otherwise
+
 # By file as well, for a server whose VLLM_PLUGINS names other plugins only.
 plugin="$("${PYTHON:-python}" -c 'from personadual.serving import vllm_plugin; print(vllm_plugin.__file__)')"
 args=(

@@ -6,6 +6,7 @@ set -euo pipefail
 [ $# -gt 0 ] || { echo "usage: bash examples/serve_cpu.sh MODEL [arguments of vllm serve]" >&2; exit 2; }
 
 export VLLM_CPU_KVCACHE_SPACE="${VLLM_CPU_KVCACHE_SPACE:-1}" # GiB
+export VLLM_NO_USAGE_STATS="${VLLM_NO_USAGE_STATS:-1}" # vLLM reports its use otherwise
 exec "${PYTHON:-python}" -c '
 from personadual.cpu.patches import p3_vllm_version
 p3_vllm_version.apply()

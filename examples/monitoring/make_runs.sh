@@ -17,8 +17,7 @@ mkdir -p "$OUT/logs"
 OUT="$(cd "$OUT" && pwd)"
 export PATH="$root/.venv/bin:$PATH"
 export VERL_PLATFORM=cpu VLLM_CPU_KVCACHE_SPACE=1 OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc)}"
-export VLLM_NO_USAGE_STATS=1 RAY_USAGE_STATS_ENABLED=0 TOKENIZERS_PARALLELISM=false
-export RAY_worker_niceness=0
+export TOKENIZERS_PARALLELISM=false RAY_worker_niceness=0
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_DATASETS_OFFLINE=1
 
 # The tiny model, taught both modes, as $OUT/models/sft.

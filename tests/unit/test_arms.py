@@ -105,6 +105,14 @@ def test_one_line_adds_everything_to_verls_own_config():
     assert ours.actor_rollout_ref.actor == stock.actor_rollout_ref.actor and ours.data == stock.data
 
 
+def test_the_recommended_preset_can_be_that_line():
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        ours = compose("ppo_trainer", ["actor_rollout_ref.rollout.name=vllm", SEARCH, "+dual_grpo=recommended"])
+    preset = composed("dual_grpo_trainer", "dual_grpo=recommended").algorithm
+    assert ours.algorithm.dual_grpo == preset.dual_grpo
+    assert ours.trainer.v1.trainer_mode == "dual_grpo_sync"
+
+
 def test_single_keys_can_be_added_to_verls_own_config_too():
     keys = [
         "algorithm.adv_estimator=dual_grpo",

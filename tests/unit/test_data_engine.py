@@ -52,6 +52,21 @@ def test_chunks_are_drawn_as_they_are_needed(workers):
     results.close() if workers > 1 else None
 
 
+@pytest.mark.parametrize(("asked", "expected"), [(None, "0"), ("1", "1")])
+def test_a_cluster_of_its_own_does_not_report_its_use_unless_asked_to(monkeypatch, asked, expected):
+    import ray
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", asked or "")
+    if asked is None:
+        monkeypatch.delenv("RAY_USAGE_STATS_ENABLED")
+    told = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: told.append(os.environ["RAY_USAGE_STATS_ENABLED"]))
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with started(RAY, 1):
+        assert told == [expected]
+
+
 def test_unknown_engines_and_no_workers_are_refused():
     with pytest.raises(ValueError, match="engine 'spark'"), started("spark", 1):
         pass

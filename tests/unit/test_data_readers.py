@@ -1,9 +1,13 @@
 """Reading files: every row in its place, broken ones too, in memory that does not grow with the file."""
 
+import csv
 import gzip
 import json
+import os
 import pickle
+import sys
 import tracemalloc
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -171,6 +175,20 @@ def test_parquet_in_batches_and_texts_that_are_none(tmp_path):
     assert read(tmp_path / "b.parquet") == [(1, {"a": "fine"}), (2, "not UTF-8"), (3, {"a": "too"})]
 
 
+@given(st.lists(st.fixed_dictionaries({"q": st.text(), "a": st.text()}), min_size=1, max_size=4))
+def test_rows_of_any_text_are_read_as_they_were_written(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("any_text")
+    (folder / "a.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), newline="\n")
+    pq.write_table(pa.Table.from_pylist(rows), folder / "a.parquet")
+    for name, dialect in (("a.csv", csv.excel), ("a.tsv", csv.excel_tab)):
+        with (folder / name).open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, ["q", "a"], dialect=dialect)
+            writer.writeheader()
+            writer.writerows(rows)
+    for file in folder.iterdir():
+        assert [row for _, row in read(file)] == rows, file.name
+
+
 def test_what_datasets_saves_is_read_without_it(tmp_path):
     import datasets
 
@@ -262,3 +280,17 @@ def test_a_data_set_of_the_hub_without_a_network_is_one_line(monkeypatch, tmp_pa
     (tmp_path / "owner" / "name").mkdir()
     (tmp_path / "owner" / "name" / "a.jsonl").write_text('{"a": 1}')
     assert read("owner/name", allow_hub=True) == [(1, {"a": 1})]
+
+
+def test_a_load_from_the_hub_runs_nothing_of_the_set_and_tells_no_other_host(monkeypatch):
+    asked = []
+
+    def load_dataset(*place, **settings):
+        asked.append((place, settings, os.environ["HF_UPDATE_DOWNLOAD_COUNTS"]))
+        return iter([{"a": 1}])
+
+    monkeypatch.setenv("HF_UPDATE_DOWNLOAD_COUNTS", "")
+    monkeypatch.delenv("HF_UPDATE_DOWNLOAD_COUNTS")
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    assert read("owner/name", allow_hub=True) == [(1, {"a": 1})]
+    assert asked == [(("owner/name",), {"name": None, "split": "train", "streaming": True}, "0")]

@@ -4,6 +4,7 @@ A script is run with a ``python`` and a ``torchrun`` that only write down how th
 asked for are then made in this process, on primary configs that are composed in advance (``flat_configs``).
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -28,8 +29,11 @@ VARIABLES = {
     *("NODE_RANK", "OUT", "PREFLIGHT", "PROBE", "RAY_ADDRESS", "ROLLOUT_GPUS", "ROLLOUT_NNODES", "TP", "TRAIN"),
     *("TENSORBOARD_DIR", "TRAINER", "VAL", "VERL_FILE_LOGGER_PATH", "VERL_PLATFORM"),
 }
+# What keeps vLLM, Ray and `datasets` from telling their makers of a run.
+SILENT = {"VLLM_NO_USAGE_STATS": "1", "RAY_USAGE_STATS_ENABLED": "0", "HF_UPDATE_DOWNLOAD_COUNTS": "0"}
 RECORD = """#!/usr/bin/env bash
 { printf '%s\\0' "${0##*/}" "$@"; printf '\\n\\0'; } >> "$RECORD"
+env > "$RECORD.environment"
 [ -z "${FAIL_ON:-}" ] || [[ " $* " != *" $FAIL_ON "* ]]
 """
 
@@ -45,7 +49,7 @@ def flat_configs(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="module")
 def recorders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bin")
-    for name in ("python", "torchrun"):
+    for name in ("python", "torchrun", "vllm"):
         (folder / name).write_text(RECORD)
         (folder / name).chmod(0o755)
     return folder
@@ -58,7 +62,7 @@ def launch(recorders, tmp_path):
     def run(script: str, *overrides: str, **environment: str) -> tuple[int, str, list[list[str]]]:
         record = tmp_path / "record"
         record.unlink(missing_ok=True)
-        clean = {key: value for key, value in os.environ.items() if key not in VARIABLES}
+        clean = {key: value for key, value in os.environ.items() if key not in {*VARIABLES, *SILENT}}
         clean["PATH"] = f"{recorders}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", str(EXAMPLES / script), *overrides],
@@ -141,6 +145,16 @@ def test_a_runs_configuration_and_logs_are_kept_with_it(launch, script, tmp_path
     (override,) = (text for text in overrides_of(calls[0]) if text.startswith("hydra.run.dir="))
     assert override == f"hydra.run.dir='{tmp_path}/a run/hydra'"
     assert (tmp_path / "a run" / "metrics").is_dir()
+
+
+@pytest.mark.parametrize("script", [*SFT, *RL, "serve.sh", "serve_cpu.sh"])
+def test_what_a_launcher_starts_reports_to_nobody_unless_asked_to(launch, script, tmp_path):
+    names = {"VLLM_NO_USAGE_STATS"} if script.startswith("serve") else set(SILENT)
+    for asked in ({}, dict.fromkeys(SILENT, "x")):
+        code, error, calls = launch(script, "more", PREFLIGHT="0", NNODES="1", MODEL="m", PYTHON="python", **asked)
+        assert code == 0 and calls, error
+        lines = (tmp_path / "record.environment").read_text().splitlines()
+        assert {f"{name}={(asked or SILENT)[name]}" for name in names} <= set(lines)
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -280,6 +294,13 @@ def test_a_ray_cluster_is_joined_by_address_and_checked(launch):
     assert check[check.index("--ray-address") + 1] == "head:6379"
     config = config_of(start)
     assert config.ray_kwargs.ray_init.address == "head:6379"
+    # The environment of its workers is the cluster's own.
+    told = {"VLLM_NO_USAGE_STATS": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0"}
+    assert config.ray_kwargs.ray_init.runtime_env.env_vars == told
+    submitted = json.dumps({"runtime_env": {"env_vars": {"VLLM_NO_USAGE_STATS": "1"}}})
+    environment = {"RAY_ADDRESS": "auto", "RAY_JOB_CONFIG_JSON_ENV_VAR": submitted}
+    _, _, (_, start) = launch("run_dualgrpo_qwen3_30b_a3b.sh", **environment)
+    assert "VLLM_NO_USAGE_STATS" not in config_of(start).ray_kwargs.ray_init.runtime_env.env_vars
     assert (config.trainer.nnodes, config.trainer.n_gpus_per_node) == (2, 8)
 
 

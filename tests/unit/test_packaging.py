@@ -1,8 +1,10 @@
 """The wheel: three folders under one name, with their data files, and nothing else."""
 
+import re
 import zipfile
 from configparser import ConfigParser
 from email.parser import Parser
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,23 @@ def test_nothing_pins_what_a_working_verl_has_pinned(metadata):
     for requirement in core:
         operators = {specifier.operator for specifier in requirement.specifier}
         assert operators <= ({">=", "<"} if requirement.name == "verl" else {">="}), requirement
+
+
+def test_a_datasets_that_runs_a_sets_own_script_by_default_is_refused(metadata):
+    """Up to 2.19 ``load_dataset`` ran a Python file of the set without being asked to."""
+    found = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
+    (datasets,) = (requirement for requirement in found if requirement.name == "datasets")
+    assert "2.19.2" not in datasets.specifier and "2.20.0" in datasets.specifier
+
+
+def test_all_that_torch_requires_is_locked_so_that_torch_alone_comes_without_a_hash():
+    lock = (ROOT / "requirements/cpu.lock").read_text()
+    everywhere = set(re.findall(r"^([a-z0-9-]+)==(?![^\n]*sys_platform)", lock, re.MULTILINE))
+    needed = {Requirement(line) for line in requires("torch") or []}
+    names = {need.name for need in needed if need.marker is None or need.marker.evaluate({"extra": ""})}
+    of_cuda = {name for name in names if name.startswith(("nvidia-", "cuda-", "triton"))}
+    assert names - of_cuda <= everywhere and {"mpmath", "markupsafe"} <= everywhere
+    assert "torch" not in everywhere
 
 
 def test_every_entry_point_leads_to_a_module_of_the_wheel(wheel):
