@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every check of the project, on a fresh machine too: environment, lint, types, unit and contract tests, and the whole
-# pipeline on a tiny model with verl's real trainers and real vLLM. About 50 minutes on 2 cores, set-up included.
+# pipeline on a tiny model with verl's real trainers and real vLLM. About half an hour on 2 cores, set-up included.
 #   bash tests/run.sh [pytest arguments]
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
