@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from statistics import median
 
 from benchmarks.harness import Row, Seconds, in_turn, ratios
 from personadual.modes import GENERAL
-from personadual.reward_fns.answer_block import render_block
+from personadual.reward_fns.answer_block import CLOSE, MAX_BLOCK_CHARACTERS, OPEN, render_block
 from personadual.reward_fns.compose import score_row
-from personadual.reward_fns.settings import AUTHORS, read_settings
+from personadual.reward_fns.settings import AUTHORS, PROFILES, read_settings
 
 try:  # pip install math-verify[antlr4_9_3], whose antlr is hydra's
     from math_verify import parse, verify
@@ -29,6 +30,8 @@ CASES = {
 }
 HOSTILE_LENGTH, LONGEST = 1_000_000, 0.05
 """The goal for hostile text of this many characters, in seconds for one response."""
+SHORT = MAX_BLOCK_CHARACTERS - 100
+"""Characters of an answer that a strict grader still reads."""
 HOSTILE = {
     "open braces": "{",
     "open lists": '[{"answer":',
@@ -37,6 +40,10 @@ HOSTILE = {
     "ends of blocks": "</answer>",
     "whole blocks": '<answer>\n{"answer": "B"}\n</answer>\n',
     "tags": "[General_mode]\n",
+    "pairs of braces": "{}",
+    "blocks and white space": "\n\n<answer>" + " " * 10_000,
+    "lists": "[],",
+    "think blocks": "<think>",
     "backslashes": "\\",
     "quotes": '\\"',
     "digits": "9",
@@ -44,6 +51,8 @@ HOSTILE = {
     "white space": " \n\t\u3000",
     "zero width": "\u200b\u2060",
     "combining marks": "e\u0301\u0327\u0323",
+    "combining marks in turns": "\u0301\u0327",
+    "marks of two": "\u0f73",
     "letters of many characters": "\ufdfa",
     "lone surrogates": "\ud800",
 }
@@ -90,16 +99,24 @@ def measure(repeats: int, quick: bool) -> Iterator[Row]:
 
 
 def hostile(repeats: int, length: int) -> Iterator[Row]:
-    """Of each kind of text, as the whole response and as an answer in its block, the grader that takes longest."""
-    settings = read_settings()
+    """Of each kind of text the grader, profile and place that take longest.
+
+    Places: the whole response, the answer in its block, as much of it as is read there, and between a tag and a block.
+    """
+    profiles = {profile: read_settings(profile=profile) for profile in PROFILES}
     for kind, piece in HOSTILE.items():
         filler = (piece * (length // len(piece) + 1))[:length]
+        texts = {
+            "response": filler,
+            "answer": GENERAL.prefix + render_block(filler),
+            "short answer": GENERAL.prefix + render_block(filler[:SHORT]),
+            "between": f'{GENERAL.prefix}{filler}\n\n{OPEN}{{"answer":{filler}}}\n{CLOSE}',
+        }
         calls: dict[str, Callable[[], object]] = {}
-        for name, (source, truth, info, _) in CASES.items():
-            for place, text in (("response", filler), ("answer", GENERAL.prefix + render_block(filler))):
-                calls[f"{name}, {place}"] = lambda source=source, truth=truth, info=info, text=text: score_row(
-                    source, text, truth, info, settings=settings
-                )
+        for (name, case), (place, text), (profile, settings) in product(CASES.items(), texts.items(), profiles.items()):
+            calls[f"{name}, {place}, {profile}"] = lambda case=case, text=text, settings=settings: score_row(
+                case[0], text, case[1], case[2], settings=settings
+            )
         slowest = max(in_turn(calls, repeats).values(), key=median)
         to_goal = Seconds.of([value / LONGEST for value in slowest])
         yield Row(f"hostile: {kind}", f"{length:,} characters", Seconds.of(slowest), f"{LONGEST:g} s", to_goal, 1.0)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personadual.data_prep.components import Labels, join, join_equal, singletons
+from personadual.reward_fns.normalise import bound_marks
 
 Signatures = NDArray[np.uint32]
 
@@ -73,7 +74,8 @@ def words(text: str) -> list[str]:
     Coarser than ``reward_fns.normalise``, which says when answers are the same, and made for long texts.
     """
     if not text.isascii():
-        decomposed = _ACCENTS.sub("", unicodedata.normalize("NFKD", text.encode("utf-8", "replace").decode("utf-8")))
+        text = bound_marks(text.encode("utf-8", "replace").decode("utf-8"))
+        decomposed = _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
         text = _UNSPACED.sub(r" \g<0> ", unicodedata.normalize("NFC", decomposed))
     text = text.casefold()
     return _WORD.findall(text) or [" ".join(text.split())]

@@ -9,7 +9,7 @@ from typing import Any
 
 from personadual.data_prep.options import LETTERS, parse_lettered
 from personadual.data_prep.record import Rejected
-from personadual.reward_fns.normalise import canonical
+from personadual.reward_fns.normalise import canonical, is_blank
 
 UNREADABLE = "options not readable"
 TOO_FEW, TOO_MANY = "fewer than two options", "more than 26 options"
@@ -80,7 +80,7 @@ def check(options: Sequence[str]) -> None:
         raise Rejected(TOO_FEW, f"found {len(options)}", field="options")
     if len(options) > len(LETTERS):
         raise Rejected(TOO_MANY, f"found {len(options)}", field="options")
-    if not all(option.strip() for option in options):
+    if any(is_blank(option) for option in options):
         raise Rejected(EMPTY, field="options")
     if has_repeats(options):
         raise Rejected(SAME, field="options")

@@ -12,9 +12,7 @@ from personadual.data_prep import chat
 from personadual.data_prep.chat_tokens import Messages, encode, render, render_ids, response_ids, turn_end
 from personadual.data_prep.validation.findings import Problem
 from personadual.modes import Modes, encode_prefixes
-
-THOUGHTS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"))
-"""How templates begin and end a think block."""
+from personadual.reward_fns.answer_block import THOUGHTS
 
 PROBE_PERSONA, PROBE_QUESTION, PROBE_ANSWER = "I am a nurse from Lyon.", "Which city is it?", "Paris"
 

@@ -7,24 +7,27 @@ accept, weak points included; the rules themselves live in regular expressions t
 from __future__ import annotations
 
 import json
+import re
 
 from personadual.modes import Modes
 from personadual.reward_fns.answer_block import ANSWER_KEY, CLOSE, OPEN
 from personadual.reward_fns.graders import ALIGNX, FLAN
 
-_BLOCK_START = "\n\n" + OPEN
-_OBJECT_START = f'{{"{ANSWER_KEY}":'
+_BLOCK_START = re.compile(rf'\n\n{OPEN}\s*\{{"{ANSWER_KEY}":')
+MAX_OBJECT_CHARACTERS = 1 << 16
+"""Longer braces hold no answer here: a million characters of JSON lists take a tenth of a second to read."""
 
 
 def authors_accuracy(text: str, ground_truth: str, data_source: str) -> bool:
     """Whether the last ``{...}`` anywhere in ``text`` is JSON whose answer is ``ground_truth`` to the character.
 
-    The braces are the last left-to-right pair of a "{" and the next "}", so an answer with a brace inside fails.
+    The braces are the last left-to-right pair of a "{" and the next "}", so an answer with a brace inside fails. Those
+    with more than ``MAX_OBJECT_CHARACTERS`` between them fail too, which is ours.
     Answers that are no strings: AlignX never accepts them, flan takes their text, the others too unless they are 0,
     false or empty.
     """
     content = _last_braces(text)
-    if content is None:
+    if content is None or len(content) > MAX_OBJECT_CHARACTERS:
         return False
     try:
         answer = json.loads(content).get(ANSWER_KEY, "")
@@ -49,24 +52,14 @@ def authors_format(text: str, modes: Modes) -> bool:
     last = len(text[: -len(CLOSE)].rstrip()) - 1
     if last < 0 or text[last] != "}":
         return False
-    start = text.find(_BLOCK_START, len(tag))
-    while start >= 0:
-        content = start + len(_BLOCK_START)
-        while content < last and text[content].isspace():
-            content += 1
-        if text.startswith(_OBJECT_START, content):
-            return content + len(_OBJECT_START) <= last
-        start = text.find(_BLOCK_START, start + 1)
-    return False
+    start = _BLOCK_START.search(text, len(tag))
+    return start is not None and start.end() <= last
 
 
 def _last_braces(text: str) -> str | None:
-    found = None
-    start = text.find("{")
-    while start >= 0:
-        end = text.find("}", start)
-        if end < 0:
-            break
-        found = (start, end + 1)
-        start = text.find("{", end + 1)
-    return text[slice(*found)] if found else None
+    # Read from the end: between two "}" the first "{" opens a pair, and the second "}" closes it.
+    opened = text.rfind("{", 0, max(text.rfind("}"), 0))
+    if opened < 0:
+        return None
+    first = text.find("{", text.rfind("}", 0, opened) + 1)
+    return text[first : text.find("}", opened) + 1]

@@ -11,6 +11,7 @@ from personadual.modes import INVALID_MODE, Modes, parse_mode
 from personadual.reward_fns.answer_block import read_block
 from personadual.reward_fns.authors import authors_accuracy, authors_format
 from personadual.reward_fns.graders import GRADERS, grader_of
+from personadual.reward_fns.normalise import is_blank
 from personadual.reward_fns.settings import AUTHORS, Settings, read_settings
 
 ABSENT = -1
@@ -38,13 +39,14 @@ def compute_score(
         indicator ``mode_<name>`` per mode and ``mode_invalid``, then ``asked_mode`` (index of the mode that the row
         was forced into, -1 where it was free) and ``item`` (-1 where the row has none).
 
-        Strict profile: ``acc`` needs exactly one answer block with the right answer, anywhere; ``format`` needs the
-        tag line first, and that block last. ``acc`` does not need the tag, so that base models can be graded. The
-        mode is read in the same way in both profiles.
+        Strict profile: ``acc`` needs exactly one answer block with the right answer, anywhere but in a think block;
+        ``format`` needs the tag line first, and that block last. ``acc`` does not need the tag, so that base models
+        can be graded. The mode is read in the same way in both profiles.
 
     Raises:
         TypeError: ``solution_str`` is no text, or a keyword is unknown.
-        ValueError: an unknown data source or mode, a missing ground truth, or a setting out of range.
+        ValueError: an unknown data source or mode, a missing ground truth, an ``extra_info`` that can't be read, or a
+            setting out of range.
     """
     return score_row(data_source, solution_str, ground_truth, extra_info, settings=read_settings(**kwargs))
 
@@ -62,7 +64,7 @@ def score_row(
     grader = grader or grader_of(data_source, settings.graders)
     if not isinstance(solution_str, str):
         raise TypeError(f"solution_str must be a text, found {type(solution_str).__name__}")
-    info = extra_info or {}
+    info = _facts(extra_info, data_source)
     modes = settings.modes
     asked = _asked_mode(info, modes)
     truth = _ground_truth(ground_truth, data_source, info)
@@ -72,7 +74,7 @@ def score_row(
         right = authors_accuracy(solution_str, truth, data_source)
         well_formed = authors_format(solution_str, modes)
     else:
-        block = read_block(solution_str)
+        block = read_block(solution_str, thoughts_from=len(solution_str) - len(mode.body))
         right = _graded(grader, block and block.answer, truth, data_source, info)
         well_formed = block is not None and block.at_end and mode.index != INVALID_MODE
 
@@ -84,8 +86,7 @@ def score_row(
     for name in (*modes.names, schema.INVALID):
         result[schema.MODE_KEY_PREFIX + name] = float(mode.name == name)
     result[schema.ASKED_MODE] = asked
-    item = info.get(schema.ITEM)
-    result[schema.ITEM] = ABSENT if item is None else int(item)
+    result[schema.ITEM] = _item(info, data_source)
     return result
 
 
@@ -96,6 +97,33 @@ def _graded(grader: str, answer: str | None, truth: str, data_source: str, info:
         raise ValueError(f"{_row(data_source, info)}: {error}") from error
 
 
+def _facts(extra_info: Any, data_source: str) -> Mapping[str, Any]:
+    if extra_info is None:
+        return {}
+    if not isinstance(extra_info, Mapping):
+        raise ValueError(
+            f"{_row(data_source, {})}: extra_info must map names to values, found {_shown(extra_info)}. Write the "
+            "column as a struct, or leave it out."
+        )
+    return extra_info
+
+
+def _item(info: Mapping[str, Any], data_source: str) -> int:
+    value = info.get(schema.ITEM)
+    if value is None:
+        return ABSENT
+    try:
+        item = int(value)
+        if isinstance(value, Number) and item != value:
+            raise ValueError("a part would be lost")
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(
+            f"{_row(data_source, info)}: extra_info.{schema.ITEM} must be a whole number, found {_shown(value)}. "
+            "Number the items, or leave it null."
+        ) from None
+    return item
+
+
 def _asked_mode(info: Mapping[str, Any], modes: Modes) -> int:
     asked = info.get(schema.ASKED_MODE)
     return ABSENT if asked is None or asked == schema.FREE else modes.index_of(asked)
@@ -104,12 +132,16 @@ def _asked_mode(info: Mapping[str, Any], modes: Modes) -> int:
 def _ground_truth(value: Any, data_source: str, info: Mapping[str, Any]) -> str:
     if isinstance(value, Number) and not isinstance(value, bool) and value == value:  # NaN is a missing cell
         return str(value)
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or is_blank(value):
         raise ValueError(
-            f"{_row(data_source, info)}: reward_model.ground_truth must be a text or a number, found {value!r}. "
+            f"{_row(data_source, info)}: reward_model.ground_truth must be a text or a number, found {_shown(value)}. "
             f"Further accepted answers go to extra_info.{schema.ACCEPT}."
         )
     return value
+
+
+def _shown(value: Any) -> str:
+    return f"{value!r:.200}"
 
 
 def _row(data_source: str, info: Mapping[str, Any]) -> str:

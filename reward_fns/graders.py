@@ -110,6 +110,11 @@ def _texts(extra_info: Mapping[str, Any], key: str) -> Sequence[str] | None:
     value = extra_info.get(key)
     if value is None:
         return None
-    if isinstance(value, str | Mapping):
-        raise ValueError(f"extra_info.{key} must be a list of texts, found {value!r}")
-    return [str(entry) for entry in value] or None
+    try:
+        if isinstance(value, str | bytes | Mapping):
+            raise TypeError("its entries would be characters or keys")
+        return [str(entry) for entry in value] or None
+    except TypeError:
+        raise ValueError(
+            f"extra_info.{key} must be a list of texts, found {value!r:.200}. Write it as one, or leave it null."
+        ) from None

@@ -17,6 +17,8 @@ def is_right(
     always means the option at that place, in the ground truth too. An answer that could mean several options (two have
     the same normalised text, and it equals neither to the character) is right only if all of them are.
 
+    A text of nothing but white space and zero-width characters is no answer, no alias and no option.
+
     Without options a ground truth that is one letter is compared as a letter, so "(A)." is A and "A or B" is not.
 
     Raises:
@@ -46,6 +48,8 @@ def _equals_any(answer: str, accepted: Sequence[str]) -> bool:
     letter, form = _bare_letter(clean_answer), canonical_of(clean_answer)
     for text in accepted:
         clean_text = clean(text)
+        if not clean_text:
+            continue
         if form == canonical_of(clean_text) or (letter is not None and letter == _bare_letter(clean_text)):
             return True
     return False
@@ -54,6 +58,8 @@ def _equals_any(answer: str, accepted: Sequence[str]) -> bool:
 def _options_meant(text: str, options: Sequence[str]) -> set[int]:
     """Places of the options that ``text`` can mean: none, one, or several that read the same."""
     clean_text = clean(text)
+    if not clean_text:
+        return set()
     letter = _bare_letter(clean_text)
     if letter is not None and letter < len(options):
         return {letter}

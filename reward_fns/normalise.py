@@ -12,15 +12,19 @@ from __future__ import annotations
 import re
 import unicodedata
 from decimal import Decimal
+from functools import cache
 
 FINAL_PUNCTUATION = frozenset(".,;:!?。、")
 QUOTES = {'"': '"', "'": "'", "`": "`", "«": "»", "「": "」"}
+
+_ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
+_BLANK = re.compile(rf"[\s{_ZERO_WIDTH}]*")
 
 # Superscript digits would otherwise become plain ones, and 10² the number 102.
 _SUPERSCRIPTS = {digit: f"^{value}" for value, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
 _UNIFIED = str.maketrans(
     {**_SUPERSCRIPTS, **dict.fromkeys("‘’‛", "'"), **dict.fromkeys("“”„‟", '"'), **dict.fromkeys("‐‑‒–—−", "-")}
-    | dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", "")
+    | dict.fromkeys(_ZERO_WIDTH, "")
 )
 
 # Leading zeros make a code, not a number: 007 is not 7.
@@ -30,13 +34,53 @@ _NUMBER = re.compile(
 MAX_NUMBER_CHARACTERS = 64
 _ACCENTS = re.compile("(?<=[A-Za-z])[\u0300-\u036f]+")
 
+MAX_MARKS = 30
+"""Combining marks in a row: the limit of Unicode's Stream-Safe Text Format (UAX 15), which no language comes near."""
+_MARKS_END = 0x1F000
+_ACCENT_BLOCK = range(
+    0x300, 0x370
+)  # whole: one of it, U+034F, is no mark and parts runs only until accents are dropped
+
+
+def is_blank(text: str) -> bool:
+    """Whether ``clean`` leaves nothing of ``text``: white space and zero-width characters alone."""
+    return _BLANK.fullmatch(text) is not None
+
+
+def bound_marks(text: str) -> str:
+    """``text`` with at most ``MAX_MARKS`` combining marks in a row, to be normalised in linear time.
+
+    ``unicodedata.normalize`` sorts each run of marks by insertion: minutes for a hundred thousand of them.
+    """
+    if text.isascii():
+        return text
+    suspect, too_long = _runs_of_marks()
+    return too_long.sub(r"\1", text) if suspect.search(text) else text
+
+
+@cache
+def _runs_of_marks() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What may be too long a run, and what is one: a regular expression tries ranges above U+FFFF one by one."""
+    marks = [code for code in range(0x300, _MARKS_END) if code in _ACCENT_BLOCK or _is_mark(chr(code))]
+    low = "".join(chr(code) for code in marks if code <= 0xFFFF)
+    high = "".join(chr(code) for code in marks if code > 0xFFFF)
+    return (
+        re.compile(f"[{low}\U00010000-{chr(_MARKS_END - 1)}]{{{MAX_MARKS + 1}}}"),
+        re.compile(f"([{low}{high}]{{{MAX_MARKS}}})[{low}{high}]+"),
+    )
+
+
+def _is_mark(character: str) -> bool:
+    """Whether it is a mark or decomposes to marks alone; then its first one is a mark as well."""
+    return unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) > 0
+
 
 def clean(text: str) -> str:
     """``text`` without the differences that do not matter. A text of nothing but punctuation keeps it."""
     if text.isascii():  # nothing below but case and space touches ASCII
         text = text.lower()
     else:
-        text = unicodedata.normalize("NFKD", text.translate(_UNIFIED))
+        text = unicodedata.normalize("NFKD", bound_marks(text.translate(_UNIFIED)))
         text = unicodedata.normalize("NFKC", _without_latin_accents(text).casefold())
     text = " ".join(text.split())
     return _without_wrapping(text) or text

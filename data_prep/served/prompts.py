@@ -69,6 +69,7 @@ class Prompts:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # tojson: other scripts stay legible
         self._templates = {name: self._load(name) for name in VARIABLES}
 
     def messages(self, name: str, **variables: Any) -> Messages:

@@ -8,9 +8,10 @@ from functools import cache
 from personadual.data_prep.hygiene import DROP, Hygiene, Rules
 from personadual.data_prep.record import Rejected
 from personadual.modes import Modes
+from personadual.reward_fns.answer_block import THOUGHTS
 from personadual.reward_fns.normalise import clean
 
-THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+THINK_OPEN, THINK_CLOSE = THOUGHTS[0]
 
 # Commas that only group digits: 1,000 is 1000.
 _GROUPING = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")

@@ -13,6 +13,7 @@ from personadual.data_prep.config_reading import read, read_yaml
 from personadual.data_prep.items import FACT
 from personadual.data_prep.record import Rejected
 from personadual.data_prep.sources.fields import MISSING, WRONG_KIND
+from personadual.reward_fns.normalise import is_blank
 
 VALUE = "value"
 Constant = Mapping[str, Any]
@@ -114,11 +115,12 @@ def lookup(row: Mapping[str, Any], column: str) -> Any:
 
 
 def as_text(value: Any, column: str) -> str:
-    """A text or number as text without outer space; None is "". Raises Rejected (malformed)."""
+    """A text or number as text without outer space; None and a blank one are "". Raises Rejected (malformed)."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if not isinstance(value, str | int | float) or isinstance(value, bool) or value != value:
         raise Rejected(WRONG_KIND, f"a text or number is needed, found {value!r:.50}", field=column, malformed=True)
-    return str(value).strip()
+    text = str(value).strip()
+    return "" if is_blank(text) else text

@@ -7,6 +7,7 @@ from typing import Any
 
 from personadual.data_prep import hashing
 from personadual.data_prep.record import Rejected
+from personadual.reward_fns.normalise import is_blank
 
 MISSING = "missing field"
 WRONG_KIND = "wrong kind of value"
@@ -25,7 +26,7 @@ def text(row: Mapping[str, Any], field: str, *, may_be_empty: bool = False) -> s
     value = get(row, field)
     if value is not None and not isinstance(value, str):
         raise Rejected(WRONG_KIND, f"a text is needed, found {type(value).__name__}", field=field, malformed=True)
-    value = (value or "").strip()
+    value = "" if value is None or is_blank(value) else value.strip()
     if not value and not may_be_empty:
         raise Rejected(EMPTY, field=field, malformed=True)
     return value

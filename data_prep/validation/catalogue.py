@@ -109,7 +109,7 @@ CHECKS: dict[str, Check] = {
     "bad-answer-block": Check(
         ERROR,
         _RESPONSE,
-        'JSON with the one key "answer" and a text or number in the block',
+        'JSON with the one key "answer" and a text or number in the block, and no think block around it',
         "write it with render_block, or drop the row",
     ),
     "block-not-last": Check(ERROR, _RESPONSE, "nothing behind the answer block", "cut what follows"),

@@ -18,7 +18,7 @@ from personadual.modes import Modes
 from personadual.reward_fns.compose import score_row
 from personadual.reward_fns.graders import OBJECTIVE, check_data_sources
 from personadual.reward_fns.matching import is_right
-from personadual.reward_fns.normalise import canonical
+from personadual.reward_fns.normalise import canonical, is_blank
 from personadual.reward_fns.settings import Settings
 
 MAX_OPTIONS = 26
@@ -82,7 +82,7 @@ class RLRows:
     def _options(self, info: Mapping[str, Any]) -> Iterator[Problem]:
         options = info.get(schema.OPTIONS)
         if options is not None:
-            if any(not isinstance(text, str) or not text.strip() for text in options):
+            if any(not isinstance(text, str) or is_blank(text) for text in options):
                 yield Problem("bad-options", f"a blank or null one in {options!r}")
             elif not 2 <= len(options) <= MAX_OPTIONS:
                 yield Problem("bad-options", f"{len(options)} options")
@@ -91,7 +91,7 @@ class RLRows:
             elif _alike(options):
                 yield Problem("options-alike", f"in {options!r}")
         accept = info.get(schema.ACCEPT)
-        if accept is not None and any(not isinstance(text, str) or not text.strip() for text in accept):
+        if accept is not None and any(not isinstance(text, str) or is_blank(text) for text in accept):
             yield Problem("bad-accept", repr(accept))
 
     def _names(self, info: Mapping[str, Any]) -> Iterator[Problem]:
@@ -106,7 +106,7 @@ class RLRows:
         self, row: Mapping[str, Any], info: Mapping[str, Any], known: bool, said: Set[str]
     ) -> Iterator[Problem]:
         truth = row[schema.REWARD_MODEL][schema.GROUND_TRUTH]
-        if truth is None or truth != truth or not str(truth).strip():
+        if truth is None or truth != truth or is_blank(str(truth)):
             yield Problem("no-ground-truth", repr(truth))
             return
         if said & _UNREADABLE:

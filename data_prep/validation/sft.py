@@ -66,7 +66,7 @@ class SFTRows:
                 yield Problem("second-mode-tag", second)
         if token := self.markers.control_token(body):
             yield Problem("control-token-in-response", token)
-        yield from _block(response)
+        yield from _block(response, len(response) - len(parsed.body))
 
 
 def response_of(row: Mapping[str, Any]) -> str | None:
@@ -78,9 +78,9 @@ def response_of(row: Mapping[str, Any]) -> str | None:
     return last["content"]
 
 
-def _block(response: str) -> Iterator[Problem]:
+def _block(response: str, thoughts_from: int) -> Iterator[Problem]:
     opened, closed = response.count(OPEN), response.count(CLOSE)
-    block = read_block(response)
+    block = read_block(response, thoughts_from)
     if not opened or not closed:
         yield Problem("no-answer-block", f"{opened} {OPEN} and {closed} {CLOSE}")
     elif opened > 1 or closed > 1:

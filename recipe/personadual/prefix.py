@@ -64,7 +64,7 @@ def locate_mode(
 ) -> tuple[int, int]:
     """Mode of a freely written response and the number of its tokens that spell the mode's prefix.
 
-    Returns (``INVALID_MODE``, 0) where no tag stands at the very start.
+    Returns (``INVALID_MODE``, 0) where no tag stands at the very start, or a special token stands before its end.
     """
     for index, prefix in enumerate(prefixes):
         if list(response_ids[: len(prefix)]) == list(prefix):
@@ -77,6 +77,9 @@ def locate_mode(
     if parsed.index == INVALID_MODE:
         return INVALID_MODE, 0
     mode = modes[parsed.index]
+    # Special tokens are no text, but a model that writes one before or in its tag has not answered in that mode.
+    if not tokenizer.decode(head, skip_special_tokens=False, clean_up_tokenization_spaces=False).startswith(mode.tag):
+        return INVALID_MODE, 0
     # Tag and newline; the tag alone where the response ends there (what follows is then only an end-of-text token).
     wanted = mode.prefix if text.startswith(mode.prefix) else mode.tag
     for length in range(1, len(head) + 1):

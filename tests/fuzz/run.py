@@ -25,6 +25,7 @@ from fuzz.targets import TARGETS
 
 COUNTS = {
     "grade": 1_000_000,
+    "facts": 200_000,
     "parse": 1_000_000,
     "config": 200_000,
     "modes": 200_000,

@@ -80,6 +80,25 @@ def grade(data: bytes) -> bool:
     return result["acc"] == 1
 
 
+def facts(data: bytes) -> bool:
+    """Any object as a row's ``extra_info``: a grade, or a ValueError that names the row or what is unknown."""
+    good = {"item": 3, "asked_mode": "general", "index": 7, "options": None, "accept": ["Lutetia"]}
+    info: Any = {}
+    for number, (name, value) in enumerate(good.items()):
+        part = data[number :: len(good)]
+        info[name] = value if _whole(part) else _value(part[1:])
+    if len(data) % 16 == 15:
+        info = _value(data[1:])
+    text = DEFAULT_MODES[0].prefix + OPEN + '{"answer": "Paris"}' + CLOSE
+    try:
+        result = compute_score("mine", text, "Paris", info, graders={"mine": "objective"})
+    except ValueError as error:
+        assert str(error).startswith(("data source 'mine', row ", "unknown mode ")), f"names nothing: {error}"
+        return False
+    assert type(result["item"]) is int and result["asked_mode"] in (-1, 0, 1)
+    return info != good
+
+
 def parse(data: bytes) -> bool:
     """A mode is read exactly where its tag is the first line; a block's answer is a text inside it."""
     text = _response(data, TRUTHS[len(data) % len(TRUTHS)])
@@ -184,5 +203,6 @@ def generation(data: bytes) -> bool:
 
 
 TARGETS: dict[str, Callable[[bytes], bool]] = {
-    "grade": grade, "parse": parse, "read": read, "config": config, "modes": modes, "generation": generation
+    "grade": grade, "facts": facts, "parse": parse, "read": read, "config": config, "modes": modes,
+    "generation": generation,
 }  # fmt: skip

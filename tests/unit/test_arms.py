@@ -75,6 +75,8 @@ BLOCK = '<answer>\n{"answer": "B"}\n</answer>'
         (f"It is B.\n\n{BLOCK}", "invalid", 0.9),
         (f"[General_mode]\n{BLOCK}", "invalid", 0.9),
         ("<think>\nIt is B.", "think", 0.0),
+        (f"<think>\nIt is B. {BLOCK}</think> Or A?", "think", 0.0),
+        (f"<think>\n{BLOCK}", "think", 1.0),
     ],
 )
 def test_the_think_arm_is_scored_by_its_own_tags(response, mode, score):

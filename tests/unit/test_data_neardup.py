@@ -1,6 +1,7 @@
 """Near-duplicates: which texts belong together, and that nobody's place in the file matters."""
 
 import random
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from personadual.data_prep import components, hashing, neardup
 from personadual.data_prep.neardup import NearDuplicates
+from personadual.data_prep.served.texts import occurs
 
 SETTINGS = NearDuplicates()
 RNG = random.Random(7)
@@ -48,6 +50,14 @@ def test_case_accents_punctuation_and_space_make_no_difference():
 )
 def test_words(text, words):
     assert neardup.words(text) == words
+
+
+@pytest.mark.parametrize("text", ["\u0f73" * 4000, "\u0301\u0327" * 500_000, "\u0f72\u034f\u0f71\u034f" * 250_000])
+def test_marks_without_end_take_linear_time(text):
+    start = time.process_time()
+    assert neardup.words(f"Who {text}?")[0] == "who"
+    assert not occurs("Who", text)
+    assert time.process_time() - start < 1
 
 
 @given(st.text(), st.text())

@@ -83,6 +83,20 @@ def test_nested_json_open_questions_and_further_answers(tmp_path):
     assert all(record.options is None and record.condition == schema.NONE for record in records)
 
 
+def test_texts_of_zero_width_characters_are_blank():
+    source = generic(accept="more", options="o")
+    row = {"q": "Who?", "a": "Ann", "more": ["\u200b", "Anna"], "o": None}
+    assert source.record(row, HERE, 1).accept == ("Anna",)
+    for change, reason in (
+        ({"a": "\ufeff"}, NO_ANSWER),
+        ({"q": "\u200b "}, EMPTY),
+        ({"o": ["Ann", "\u2060"]}, option_answers.EMPTY),
+    ):
+        with pytest.raises(Rejected) as error:
+            source.record({**row, **change}, HERE, 1)
+        assert error.value.reason == reason
+
+
 def test_a_name_with_a_dot_comes_before_a_path():
     record = generic(answer="a.b").record({"q": "Who?", "a.b": "Ann", "a": {"b": "Bob"}}, HERE, 1)
     assert record.answer == "Ann"

@@ -140,6 +140,7 @@ FAULTS = {
     "unknown data source": Fault("unknown-data-source", put(schema.DATA_SOURCE, value="my_set")),
     "null ground truth": Fault("no-ground-truth", put(schema.REWARD_MODEL, schema.GROUND_TRUTH, value=None)),
     "blank ground truth": Fault("no-ground-truth", put(schema.REWARD_MODEL, schema.GROUND_TRUTH, value="  ")),
+    "zero-width ground truth": Fault("no-ground-truth", put(schema.REWARD_MODEL, schema.GROUND_TRUTH, value="\u200b")),
     "truth beyond the options": Fault("truth-not-an-option", put(schema.REWARD_MODEL, schema.GROUND_TRUTH, value="C")),
     "truth that is no option's text": Fault(
         "truth-not-an-option", put(schema.REWARD_MODEL, schema.GROUND_TRUTH, value="maybe")
@@ -152,6 +153,7 @@ FAULTS = {
     ),
     "one option": Fault("bad-options", extra(schema.OPTIONS, ["no"])),
     "blank option": Fault("bad-options", extra(schema.OPTIONS, ["yes", ""])),
+    "zero-width option": Fault("bad-options", extra(schema.OPTIONS, ["yes", "\u200b\ufeff"])),
     "null option": Fault("bad-options", extra(schema.OPTIONS, ["yes", None])),
     "options that are the same up to space": Fault("bad-options", extra(schema.OPTIONS, ["not so", "not  so "])),
     "options that read the same": Fault("options-alike", extra(schema.OPTIONS, ["no", "No."])),
@@ -161,6 +163,8 @@ FAULTS = {
     ),
     "27 options": Fault("bad-options", extra(schema.OPTIONS, [f"option {n}" for n in range(27)])),
     "null among the accepted": Fault("bad-accept", extra(schema.ACCEPT, [None])),
+    "blank among the accepted": Fault("bad-accept", extra(schema.ACCEPT, ["Paris", " "])),
+    "zero-width among the accepted": Fault("bad-accept", extra(schema.ACCEPT, ["\u200b"])),
     # Names.
     "unknown asked mode": Fault("unknown-asked-mode", extra(schema.ASKED_MODE, "thinking")),
     "tag instead of a mode's name": Fault("unknown-right-mode", extra(schema.RIGHT_MODE, "[General_mode]")),

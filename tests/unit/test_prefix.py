@@ -224,6 +224,17 @@ def test_a_response_without_a_tag_at_its_very_start_is_invalid(text):
     assert locate(text) == (INVALID_MODE, 0)
 
 
+@pytest.mark.parametrize("other_tokens", [False, True])
+def test_a_special_token_before_the_end_of_the_tag_leaves_no_mode(other_tokens):
+    tokenizer = tokenizer_of(DEFAULT_MODES)
+    spell = (lambda text: byte_by_byte(tokenizer, text)) if other_tokens else tokenizer.encode
+    special, tag, rest = tokenizer.eos_token_id, spell("[General_mode]"), spell("\nTea.")
+    assert tokenizer.decode([special, *tag, *rest], skip_special_tokens=True) == "[General_mode]\nTea."
+    assert locate([special, *tag, *rest]) == (INVALID_MODE, 0)
+    assert locate([*tag[:1], special, *tag[1:], *rest]) == (INVALID_MODE, 0)
+    assert locate([*tag, special, *rest])[0] == 0, "the tag had ended"
+
+
 def jagged(rows):
     return torch.nested.nested_tensor([torch.tensor(row) for row in rows], layout=torch.jagged)
 

@@ -29,6 +29,18 @@ from personadual.reward_fns.answer_block import MAX_BLOCK_CHARACTERS, render_blo
         ("general_mode\n" + render_block("Paris"), 1, 0),
         # Something behind the block.
         (response() + "\nI hope this helps.", 1, 0),
+        # Behind its thoughts, or in them.
+        (response(reasoning="<think>\nLyon?\n</think>\n\n"), 1, 1),
+        (response(reasoning="\n</think>\n\n"), 1, 1),
+        (response(reasoning="<think>"), 0, 0),
+        (response(reasoning="<think>") + "</think>", 0, 0),
+        (response(reasoning="<think>") + "</think> Lyon", 0, 0),
+        (response(reasoning="<think></think><think>") + "</think> Lyon", 0, 0),
+        (response(reasoning="<thinking>") + "</thinking> Lyon", 0, 0),
+        (response(reasoning="[THINK]") + "[/THINK] Lyon", 0, 0),
+        (response() + "</think> Lyon", 0, 0),
+        (response() + " <think>Was it Lyon?</think>", 1, 0),
+        (response() + "\nThe answer is Lyon.", 1, 0),
         # No answer block, or not exactly one.
         ("", 0, 0),
         (GENERAL.prefix + "The answer is Paris.", 0, 0),
@@ -54,6 +66,7 @@ from personadual.reward_fns.answer_block import MAX_BLOCK_CHARACTERS, render_blo
         (GENERAL.prefix + '<answer>\n{"answer": "Paris"} {"answer": "Paris"}\n</answer>', 0, 0),
         (GENERAL.prefix + '<answer>\n```json\n{"answer": "Paris"}\n```\n</answer>', 0, 0),
         (response(" "), 0, 0),
+        (response("\u200b \ufeff"), 0, 0),
         (response("Paris, Rome"), 0, 1),
         (response("Paris or Rome"), 0, 1),
     ],
@@ -149,6 +162,21 @@ def test_bookkeeping_of_validation_rows(info, asked, item):
     assert type(result["item"]) is int
 
 
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(float("inf"), "inf"), (float("nan"), "nan"), (7.5, "7.5"), ([7], r"\[7\]"), ({}, "{}"), ("seven", "'seven'")],
+)
+def test_an_item_that_is_no_whole_number_is_an_error_that_names_the_row(value, found):
+    with pytest.raises(ValueError, match=rf"'flan', row 12: extra_info\.item .*whole number, found {found}\. Number"):
+        score(BLOCK, item=value, index=12)
+
+
+@pytest.mark.parametrize("info", [[], "item", 0, ["item"], np.array([1, 2])])
+def test_an_extra_info_that_is_no_mapping_is_an_error(info):
+    with pytest.raises(ValueError, match=r"'flan', .*extra_info must map names to values, found .* Write"):
+        compute_score("flan", BLOCK, "Paris", info)
+
+
 def test_unknown_asked_mode_is_named():
     with pytest.raises(ValueError, match="'persnalized'"):
         score(BLOCK, asked_mode="persnalized")
@@ -211,7 +239,7 @@ def test_the_callers_graders_come_first_and_must_exist():
 # --- ground truth
 
 
-@pytest.mark.parametrize("truth", [None, "", "  ", float("nan"), True, ["Paris"], {}])
+@pytest.mark.parametrize("truth", [None, "", "  ", "\u200b\u00ad", float("nan"), True, ["Paris"], {}])
 @pytest.mark.parametrize("profile", ["strict", "authors"])
 def test_a_missing_ground_truth_is_an_error_that_names_the_row(truth, profile):
     for text in (BLOCK, "no answer"):
@@ -225,9 +253,11 @@ def test_a_ground_truth_that_is_no_option_is_an_error_whatever_the_response():
             score(text, options=["Rome", "Oslo"], index=3)
 
 
-def test_a_list_column_that_is_a_text_is_an_error():
-    with pytest.raises(ValueError, match=r"extra_info\.accept"):
-        score(BLOCK, accept="Lutetia")
+@pytest.mark.parametrize("value", ["Lutetia", b"Lutetia", {"Lutetia": 1}, 5, float("nan")])
+@pytest.mark.parametrize("column", ["accept", "options"])
+def test_a_list_column_that_is_no_list_is_an_error(column, value):
+    with pytest.raises(ValueError, match=rf"'flan', .*extra_info\.{column} must be a list of texts, found .* Write"):
+        score(BLOCK, **{column: value})
 
 
 @pytest.mark.parametrize("solution", [None, b"x", 1, ["x"]])

@@ -69,6 +69,8 @@ N = 1_000_000
         "<answer>" * (N // 8),
         "\n\n<answer>" * (N // 10) + "}</answer>",
         "\n\n<answer>" + " " * N + "}</answer>",
+        ("\n\n<answer>" + " " * 1000) * (N // 1010) + "}</answer>",
+        '\n\n<answer>{"answer":' + "[]," * (N // 3) + "}</answer>",
         GENERAL.prefix + "\n\n<answer>\n" * (N // 11) + '{"answer":1}</answer>',
         '\n\n<answer>{"answer":' * (N // 20) + "</answer>",
         "<answer>" + "{" * N + "</answer>",
@@ -91,16 +93,22 @@ N = 1_000_000
         render_block("(" * 4000),
         render_block("\ufdfa" * 600),
         render_block("a" + "\u0301" * 600),
+        render_block("\u0f73" * 4000),
+        render_block("\u0301\u0327" * 2000),
+        render_block("\u0301\u200b\u0327\u200b" * 1000),
+        "\u0301\u0327" * (N // 2),
+        "<think>" * (N // 7) + render_block("Lyon") + "</think>",
         render_block("1," * 2000),
         "\ud800" * 1000,
     ],
     ids=lambda text: f"{text[:12]!r}...",
 )
 def test_hostile_text_is_scored_in_linear_time(text, profile):
-    start = time.monotonic()
     for tag in ("", GENERAL.prefix):
-        assert compute_score("flan", tag + text, "Paris", profile=profile)["acc"] == 0
-    assert time.monotonic() - start < 10
+        # Processor time, far above the goal of benchmarks/rewards.py: what this finds is anything quadratic.
+        start = time.process_time()
+        assert compute_score("flan", tag + text, "Parí", profile=profile)["acc"] == 0
+        assert time.process_time() - start < 0.5
 
 
 def test_importing_the_rewards_imports_neither_torch_nor_verl():

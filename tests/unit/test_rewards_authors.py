@@ -4,6 +4,7 @@ import pytest
 
 from personadual.modes import GENERAL, PERSONALIZED
 from personadual.reward_fns import compute_score
+from personadual.reward_fns.authors import MAX_OBJECT_CHARACTERS
 
 TARGET = GENERAL.prefix + 'Because it is.\n\n<answer>\n{"answer":"A"}\n</answer>'
 
@@ -70,6 +71,12 @@ def test_answers_that_are_no_strings_differ_per_source(literal, truth, by_source
     text = TARGET.replace('"A"', literal)
     found = {source: compute_score(source, text, truth, profile="authors")["acc"] for source in by_source}
     assert found == by_source
+
+
+def test_an_object_longer_than_any_answer_is_not_read():
+    padded = TARGET.replace('"A"', '"A",' + " " * (MAX_OBJECT_CHARACTERS - len('{"answer":"A","b":1}')) + '"b":')
+    for value, acc in (("1", 1), ("11", 0)):
+        assert both(padded.replace('"b":', f'"b":{value}'))[1] == (acc, 1)
 
 
 def test_the_mode_is_read_strictly_in_both_profiles():

@@ -1,6 +1,7 @@
 """Which answers are the same answer: normalisation, numbers, letters, options, aliases."""
 
 import string
+import time
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from personadual.reward_fns.graders import objective, personalized
 from personadual.reward_fns.matching import is_right
-from personadual.reward_fns.normalise import canonical, clean
+from personadual.reward_fns.normalise import MAX_MARKS, bound_marks, canonical, clean, is_blank
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,50 @@ def test_the_same_answer(answer, truth):
 def test_another_answer(answer, truth):
     assert not is_right(answer, truth)
     assert not is_right(truth, answer)
+
+
+BLANKS = ["", " \n\u3000", "\u200b", "\ufeff\u00ad \u2060"]
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize("other", BLANKS)
+def test_a_blank_text_is_no_answer_no_alias_and_no_option(blank, other):
+    assert not is_right(blank, "Paris", accept=[other])
+    assert not is_right(blank, other)
+    assert not is_right(blank, "A", ["yes", other])
+    assert not is_right(blank, "B", ["yes", other], accept=[other])
+    with pytest.raises(ValueError, match="none of the 2 options"):
+        is_right(blank, blank, ["yes", other])
+
+
+@given(st.text(st.sampled_from(" \n\u00a0\u200b\u200c\u200d\u2060\ufeff\u00ad\u3000\u0301a.\u00a8"), max_size=4))
+def test_blank_is_what_cleaning_leaves_nothing_of(text):
+    assert is_blank(text) == (clean(text) == "")
+
+
+# A mark alone, one that decomposes to two, one that is none itself but decomposes to one, one above U+FFFF, and the one
+# of the block of accents that is no mark.
+MARKS = ["\u0327", "\u0f73", "\uff9e", "\U0001d165", "\u034f"]
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_marks_in_a_row_are_bounded_wherever_they_stand(mark):
+    run = mark * MAX_MARKS
+    assert bound_marks(f"a{run} b{run}") == f"a{run} b{run}"
+    assert bound_marks(f"a{run}{mark} b{run}\u0301\u0301c") == f"a{run} b{run}c"
+
+
+@pytest.mark.parametrize("text", ["Bogota\u0301", "हिन्दी", "\U0001d5d4" * 99, "\U0001f600" * 99, "ｱﾞ" * 99, "x" * 99])
+def test_ordinary_text_keeps_its_marks(text):
+    assert bound_marks(text) == text
+
+
+@pytest.mark.parametrize("text", ["\u0f73" * 4000, "\u0301\u0327" * 500_000, "\u0f72\u200b\u0f71\u200b" * 250_000])
+def test_marks_without_end_are_cleaned_in_linear_time(text):
+    start = time.process_time()
+    clean(text)
+    clean("e" + text)
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(
