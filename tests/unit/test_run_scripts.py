@@ -16,8 +16,9 @@ from e2e.harness import running
 from endurance import run as endurance
 from endurance.run import Sample, table, wait_for_steps
 from faults import run as faults
+from faults.disk import lost_files
 from faults.judge import DISTANCE, Done, lost, unrecorded
-from faults.scene import STEPS, metrics_in, order_of, saved_step, updates_in
+from faults.scene import STEPS, exported, metrics_in, order_of, saved_step, updates_in
 from gpu.run import ended_well
 
 # Put together there: a shell whose own command line held the name would be taken for the engine.
@@ -93,10 +94,11 @@ def begins_at(step, distance):
         (2, 0, begins_at(3, 0.0), ["step 3 began with other weights: actor/kl_loss 0, 4e-05 undisturbed"]),
         (2, 0, begins_at(3, 1e-5), ["step 3 began with other weights: actor/kl_loss 1e-05, 4e-05 undisturbed"]),
         (2, 0, begins_at(3, 3.0), ["step 3 began with other weights: actor/kl_loss 3, 4e-05 undisturbed"]),
-        (2, 0, replace(after(2), updates={2}), ["the optimizer counts [2] updates, [4] undisturbed"]),
-        (2, 0, replace(after(2), updates=set()), ["the optimizer counts [] updates, [4] undisturbed"]),
-        (2, 0, replace(after(2), saved=3), ["the newest checkpoint is of step 3, not of 4"]),
-        (2, 0, replace(UNDISTURBED), ["steps [1, 2, 3, 4] after a checkpoint of step 2"]),
+        (2, 0, replace(after(2), updates={2}), ["the optimizer counts [2] updates, [5] undisturbed"]),
+        (2, 0, replace(after(2), updates=set()), ["the optimizer counts [] updates, [5] undisturbed"]),
+        (2, 0, replace(after(2), exported=False), ["the model beside the checkpoint of step 5 is not its weights"]),
+        (2, 0, replace(after(2), saved=3), ["the newest checkpoint is of step 3, not of 5"]),
+        (2, 0, replace(UNDISTURBED), ["steps [1, 2, 3, 4, 5] after a checkpoint of step 2"]),
         (2, 0, replace(after(2), metrics={}), ["steps [] after a checkpoint of step 2"]),
         (2, 1, after(2), ["the restart ended with 1"]),
         (2, None, after(2), ["the restart hangs"]),
@@ -154,6 +156,57 @@ def test_the_updates_that_an_optimizer_counts(tmp_path):
     assert updates_in(tmp_path, 3) == set()
 
 
+def test_the_model_beside_a_checkpoint_holds_its_weights_or_not(tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    folder = tmp_path / "checkpoints/global_step_3/actor"
+    (folder / "huggingface").mkdir(parents=True)
+    weights = {"a": torch.arange(4.0), "b": torch.ones(2, 2)}
+    torch.save(weights, folder / "model_world_size_1_rank_0.pt")
+    file = folder / "huggingface/model.safetensors"
+    assert not exported(tmp_path, 3)
+    save_file({name: value.to(torch.bfloat16) for name, value in weights.items()}, file)
+    assert exported(tmp_path, 3)
+    save_file({**weights, "a": torch.ones(4)}, file)
+    assert not exported(tmp_path, 3)
+    file.write_bytes(file.read_bytes()[:40])
+    assert not exported(tmp_path, 3)
+
+
+@pytest.mark.parametrize(
+    ("hurt", "again", "code", "error", "expected"),
+    [
+        ({"a": "1"}, {"a": "1", "b": "2"}, 1, "no space", []),
+        ({}, {"a": "1", "b": "2"}, 1, "no space", []),
+        ({"a": "1", "b": "2"}, {"a": "1", "b": "2"}, 0, "a remark", ["the disk did not run full"]),
+        ({"a": "0"}, {"a": "1", "b": "2"}, 1, "no space", ["a is half-written"]),
+        ({".a.part": "0"}, {"a": "1", "b": "2"}, 1, "no space", [".a.part was left"]),
+        ({}, {"a": "1"}, 1, "no space", ["b differs when there is room again"]),
+        ({}, {"a": "1", "b": "2", ".a.part": "0"}, 1, "no space", [".a.part stayed"]),
+        ({}, {"a": "1", "b": "2"}, 1, "Traceback ...", ["the command did not say in a line what it lacked"]),
+    ],
+)
+def test_what_a_full_disk_lost(hurt, again, code, error, expected):
+    assert lost_files({"a": "1", "b": "2"}, hurt, again, code, error) == expected
+
+
+def test_moments_lie_in_the_part_of_a_step_that_is_to_be_hurt():
+    names = ("gen", "old_log_prob", "update_actor", "save_checkpoint", "update_weights", "step")
+    took = dict(zip((f"timing_s/{name}" for name in names), (2.0, 0.5, 1.0, 0.25, 0.25, 4.0), strict=True))
+    found = [faults.window(took, place) for place in (faults.GENERATION, faults.UPDATE, faults.CHECKPOINT)]
+    assert found == [(0.0, 2.0), (2.5, 3.5), (0.0, 0.25)]
+
+
+def test_what_a_run_leaves_behind_is_named_once_it_had_time_to_end(tmp_path):
+    stays = f"({NAMED}) & (sleep 0.5; exec -a goes sleep 0.2) & exit 0"
+    with running(["bash", "-c", stays], tmp_path / "log.txt") as run:
+        assert run.wait(20) == 0
+        assert faults.left_behind(run, 2) == ["sleep"]
+        run.kill_all()
+        assert faults.left_behind(run, 5) == []
+
+
 # A fault, from beginning to end, of a training that only writes what is read of it
 
 TRAINING = """
@@ -170,7 +223,7 @@ if done and on_restart == "hang":
     time.sleep(120)
 engine = subprocess.Popen(engine)
 log = open(os.environ["VERL_FILE_LOGGER_PATH"], "w")
-for step in range(done + 1, 5):
+for step in range(done + 1, 6):
     time.sleep(0.5)
     if engine.poll() is not None:
         sys.exit(3)
@@ -178,7 +231,7 @@ for step in range(done + 1, 5):
     tracker.write_text(str(step))
     (folders[1] / f"{step}.jsonl").write_text(json.dumps({"input": f"q{step}", "output": "[General_mode]"}) + "\\n")
     distance = 1e-5 * (step - 1 if on_restart != "forget" or not done else step - 1 - done)
-    took = {"timing_s/step": 0.5, "timing_s/save_checkpoint": 0.01}
+    took = {"timing_s/step": 0.5, "timing_s/gen": 0.4, "timing_s/update_actor": 0.05, "timing_s/save_checkpoint": 0.01}
     log.write(json.dumps({"step": step, "data": {"actor/kl_loss": distance, **took}}) + "\\n")
     log.flush()
 engine.kill()
@@ -195,8 +248,9 @@ class Scene:
 
 @pytest.fixture
 def undisturbed(tmp_path, monkeypatch):
-    monkeypatch.setattr(faults, "SETTLED", 0)
+    monkeypatch.setattr(faults, "SETTLED", 5)
     monkeypatch.setattr(faults, "updates_in", lambda out, step: {step})
+    monkeypatch.setattr(faults, "exported", lambda out, step: True)
     return faults.reference(Scene(), tmp_path)
 
 
