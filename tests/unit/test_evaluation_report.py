@@ -91,8 +91,12 @@ def test_report_tells_what_got_better_and_what_got_worse(files, tmp_path, capsys
     factual = next(line for line in shows.splitlines() if "factual questions, expected selection error" in line)
     assert factual.endswith("worse.") and "+0.10" in factual
     assert "**Worse, expected selection error**: <code>none</code>" in shows
+    # The pair before the last is told too, in short.
+    assert "No clear difference between <code>base</code> and <code>sft</code>, all items: expected selection" in shows
+    assert "0.50 with <code>base</code>" not in shows
     limits = text.split("## What it does not show")[1].split("## What was run")[0]
     assert "single training seed" in limits and "40 items of 40 questions" in limits
+    assert "\n- <code>this report</code>: <code>personadual " in text.split("## Commands")[1]
     assert "<code>seconds&#46;sft</code>" in text and "<b>" not in text and "A &#42;b&#42;" in text
 
     found = json.loads((out / "report.json").read_text())

@@ -63,8 +63,9 @@ def what_it_shows(
         apart = "Nothing could be compared: no item has answers of every run of two models."
         return [f"{_level(summary, model)} {alone if len(models) == 1 else apart}" for model in models]
     both = pd.concat([comparisons, checks], ignore_index=True)
+    records: list[dict[Any, Any]] = both.to_dict("records")
     rows: dict[Any, dict[Any, Mapping[str, Any]]] = {}
-    for row in both.to_dict("records"):
+    for row in records:
         rows.setdefault((row[OLD], row[NEW]), {})[row[MEASURE], row[CONDITION]] = row
     *others, last = dict.fromkeys(comparisons[[OLD, NEW]].itertuples(index=False, name=None))
     told = []
