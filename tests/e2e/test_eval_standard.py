@@ -75,8 +75,9 @@ def test_the_report_has_every_set_and_shows_no_text_of_a_private_one(work: Path,
     assert main(["report", str(work / "answers.jsonl"), "--out", str(work / "report")]) == 0
     found = json.loads((work / "report" / "report.json").read_text())
     told = {(entry["source"], entry["condition"]) for entry in found["sources"] if entry["measure"] == "acc_free"}
-    assert {source for source, _ in told} == SOURCES
-    assert {("mmlu", "none"), ("mmlu", "unaligned"), ("personamem", "personal")} <= told
+    named = dict(zip(answers["data_source"], answers["source"], strict=True))
+    assert named.keys() == SOURCES and {source for source, _ in told} == set(named.values())
+    assert {(named["mmlu"], "none"), (named["mmlu"], "unaligned"), (named["personamem"], "personal")} <= told
     question = standard.gpqa(1)["Question"]
     assert answers["question"].str.contains(question, regex=False).any()
     for page in ("report.md", "report.html", "report.json"):
