@@ -1,13 +1,14 @@
 """Hurt a training run at random moments, start it again, and say what was lost.
 
-    python tests/faults/run.py --out outputs/faults               30 faults, about 2 minutes each on 2 cores
+    python tests/faults/run.py --out outputs/faults               30 faults, about 3 minutes each on 2 cores
     python tests/faults/run.py --out outputs/faults --only engine --points 3 --seed 9
 
 The run is DualGRPO by verl's trainer with real vLLM on the tiny model (``scene.py``). A fault kills one of its
 processes with SIGKILL or interrupts the run as a user does, while it generates, updates or writes a checkpoint (by the
 times that an undisturbed run takes), or lets the disk of its checkpoints run full (a tmpfs of that size, which takes
-root on Linux). A run that does not end by itself within a minute has its driver killed. Whatever of the run is then
-left after another minute was left behind, which counts as a loss, and is killed; the same command is given again, with
+root on Linux). A run that does not end by itself within a minute has its driver killed. Whatever of the run is left two
+minutes later was left behind, which counts as a loss, and is killed (Ray's agents alone take a minute, for which they
+wait for its GCS); the same command is given again, with
 room on the disk. Nothing is lost (``judge.py``) if the second run ends with exit code 0 and leaves no process, has
 continued from the newest whole checkpoint with its weights and its optimizer, has written a model that holds the
 checkpoint's weights, and if every step of the two together has the prompts and the mode balance of an undisturbed run.
@@ -58,7 +59,7 @@ GENERATION, UPDATE, CHECKPOINT = "while it generates", "while it updates", "whil
 NO_SPACE = "disk full"
 TRIES = 5
 # Seconds for a run to end; for one to notice that a part of it is gone; for what it started to end with it.
-TIMEOUT, NOTICED, SETTLED = 600, 60, 60
+TIMEOUT, NOTICED, SETTLED = 600, 60, 120
 SHARED_MEMORY = Path("/dev/shm")
 NOT_TRIED = "not tried: "
 UNDISTURBED = "undisturbed"
@@ -202,7 +203,9 @@ def one_fault(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: ran
             ended = run.exit_code(TIMEOUT if victim == NO_SPACE else NOTICED)
             if ended is None:
                 run.process.kill()
+            ending = time.monotonic()
             orphans = left_behind(run, SETTLED)
+            told["seconds to be gone"] = round(time.monotonic() - ending)
             run.kill_all()
         left = [path for path in shared_memory() if path not in memory]
         told |= {"ended by itself": ended, "left behind": len(orphans), "files in shared memory": len(left)}
@@ -253,8 +256,8 @@ def fault(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: random.
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    names = ["fault", "step", "seconds into it", "ended by itself", "left behind", "files in shared memory", "saved",
-             "continued at", "repeated steps", "unrecorded", "lost"]  # fmt: skip
+    names = ["fault", "step", "seconds into it", "ended by itself", "seconds to be gone", "left behind",
+             "files in shared memory", "saved", "continued at", "repeated steps", "unrecorded", "lost"]  # fmt: skip
     lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
     rows = [" | ".join("-" if (value := told.get(name)) is None else str(value) for name in names) for told in results]
     return "\n".join(lines + [f"| {row} |" for row in rows]) + "\n"
