@@ -13,6 +13,7 @@ from harness import read_jsonl, running
 
 from personadual.modes import parse_mode
 
+STEPS = 4
 HERE = Path(__file__).resolve().parent
 
 
@@ -20,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One epoch of four steps; each of the five questions of which sessions fail is in it once."""
     out = tmp_path_factory.mktemp("partial")
-    scene = Scene(out)
+    scene = Scene(out, STEPS)
     scene.build()
     config = out / "loops.yaml"
     config.write_text("- name: dual_grpo_agent\n  _target_: failing_loop.FailingLoop\n")
@@ -54,12 +55,12 @@ def test_only_the_failed_sessions_are_missing(run: Path) -> None:
     assert not [question for question, _ in found if question in ("2", "4")], "all of their sessions fail"
     assert (found["3", "general"], found["3", "personalized"]) == (0, 1), "None, no output and no token are no rollout"
     rest = [count for (question, _), count in found.items() if int(question) > 4]
-    assert len(rest) == 2 * (4 * PROMPTS - 5) and set(rest) == {half}
+    assert len(rest) == 2 * (STEPS * PROMPTS - 5) and set(rest) == {half}
 
 
 def test_every_step_is_taken_with_a_finite_loss_and_says_how_many_are_missing(run: Path) -> None:
     lines = [line["data"] for line in read_jsonl(run / "metrics.jsonl")]
-    assert len(lines) == 4
+    assert len(lines) == STEPS
     assert all(math.isfinite(line["actor/pg_loss"]) and math.isfinite(line["actor/grad_norm"]) for line in lines)
     assert all(line["actor/pg_loss"] != 0 for line in lines), "no advantage, nothing that could be infinite"
     missing, short, lost = (
