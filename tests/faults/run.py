@@ -60,7 +60,7 @@ NO_SPACE = "disk full"
 TRIES = 5
 # Seconds for a run to end; for one to notice that a part of it is gone; for what it started to end with it.
 TIMEOUT, NOTICED, SETTLED = 600, 60, 120
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = "/dev/shm"
 NOT_TRIED = "not tried: "
 UNDISTURBED = "undisturbed"
 TRAINING = (
@@ -168,15 +168,6 @@ def left_behind(run: TrainingRun, seconds: float) -> list[str]:
         time.sleep(0.5)
 
 
-def shared_memory() -> dict[str, int]:
-    """MiB of each file in shared memory."""
-    found = {}
-    for path in SHARED_MEMORY.iterdir():
-        with suppress(OSError):
-            found[path.name] = path.stat().st_size >> 20
-    return found
-
-
 def one_fault(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: random.Random) -> dict[str, Any]:
     """Hurt a run, restart it, compare."""
     victim, _, place = name.partition(", ")
@@ -185,7 +176,7 @@ def one_fault(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: ran
     # generation is not missed.
     step = rng.randint(3, STEPS if place == GENERATION or victim == NO_SPACE else STEPS - 1)
     wait = rng.uniform(*window(undisturbed.metrics[step], place or GENERATION))
-    memory = shared_memory()
+    memory = set(os.listdir(SHARED_MEMORY))
     out, first, second = folder / "run", folder / "first.jsonl", folder / "second.jsonl"
     command = scene.command(out, *TRAINING)
     told: dict[str, Any] = {"fault": name, "step": step, "seconds into it": round(wait, 2)}
@@ -207,7 +198,7 @@ def one_fault(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: ran
             orphans = left_behind(run, SETTLED)
             told["seconds to be gone"] = round(time.monotonic() - ending)
             run.kill_all()
-        left = [path for path in shared_memory() if path not in memory]
+        left = set(os.listdir(SHARED_MEMORY)) - memory
         told |= {"ended by itself": ended, "left behind": len(orphans), "files in shared memory": len(left)}
         if orphans:
             problems.append(f"left behind: {', '.join(orphans)}")

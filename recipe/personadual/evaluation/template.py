@@ -35,7 +35,6 @@ seed, all else by the bootstrap."""
 def render(report: Report, has_curves: bool, title: str) -> str:
     mode, chosen = report.modes[1], report.statistics
     shown = foreign(mode)
-    told = commands(report.models, command_line())
     sampled = (report.rows[TEMPERATURE] > 0).any()
     parts = [f"# {title}\n", INTRODUCTION.format(decoding="" if sampled else ", with greedy decoding")]
     parts += ["## Does choosing its mode cost a model objective accuracy?"]
@@ -81,6 +80,7 @@ def render(report: Report, has_curves: bool, title: str) -> str:
     parts += ["## Samples\n\nThe first item of each condition; long answers are cut."]
     parts += [sections.samples(report.rows, report.modes)]
     parts += ["## Details", *_details(report, mode, shown)]
+    told = commands(report.models, command_line())
     parts += ["## Commands", _bullets([f"{foreign(name)}: {foreign(line, VALUE_CHARACTERS)}" for name, line in told])]
     for name, entries in report.extras.items():
         parts += [f"## Settings: {foreign(name)}", sections.settings_table(entries)]
