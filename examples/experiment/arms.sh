@@ -6,7 +6,9 @@ lines() { printf '%s\n' "$@"; }
 overrides() {
   local dual=algorithm.dual_grpo
   case "$1" in
-    grpo_free | grpo_forced | general_only | personalized_only | dual_grpo | dual_grpo_decoupled) lines "+arm=$1" ;;
+    grpo_free | grpo_forced | general_only | personalized_only | dual_grpo | dual_grpo_decoupled | recommended)
+      lines "+arm=$1"
+      ;;
     alpha_1) lines +arm=dual_grpo $dual.prefix_weight=1 ;;
     alpha_4) lines +arm=dual_grpo $dual.prefix_weight=4 ;;
     inter_half) lines +arm=dual_grpo $dual.inter_coef=0.5 ;;

@@ -6,16 +6,16 @@
 The run is DualGRPO by verl's trainer with real vLLM on the tiny model (``scene.py``). A fault kills one of its
 processes with SIGKILL or interrupts the run as a user does, while it generates, updates or writes a checkpoint (by the
 times that an undisturbed run takes), or lets the disk of its checkpoints run full (a tmpfs of that size, which takes
-root on Linux). A run that does not end by itself within a minute has its driver killed. Whatever of the run is left two
-minutes later was left behind, which counts as a loss, and is killed (Ray's agents alone take a minute, for which they
-wait for its GCS); the same command is given again, with
-room on the disk. Nothing is lost (``judge.py``) if the second run ends with exit code 0 and leaves no process, has
-continued from the newest whole checkpoint with its weights and its optimizer, has written a model that holds the
-checkpoint's weights, and if every step of the two together has the prompts and the mode balance of an undisturbed run.
-The record of a step's rollouts is written after its checkpoint; where only that is missing, the table says so in a
-column of its own. A fault that comes too late, when the run has ended or the checkpoint is whole, or that the run goes
-on under to its end, is tried again at another moment. Full disks under data files and reports are tried too
-(``disk.py``). The table goes to ``--out``/faults.md as it grows; finished faults are not repeated.
+root on Linux). A run that does not end by itself within a minute has its driver killed. The same command is given again
+at once, with room on the disk. Whatever of a run is left two minutes after its end was left behind, which counts as a
+loss, and is killed (Ray's agents alone take a minute, for which they wait for its GCS). Nothing is lost (``judge.py``)
+if the second run ends with exit code 0 and leaves no process, has continued from the newest whole checkpoint with its
+weights and its optimizer, has written a model that holds the checkpoint's weights, and if every step of the two
+together has the prompts and the mode balance of an undisturbed run. The record of a step's rollouts is written after
+its checkpoint; where only that is missing, the table says so in a column of its own. A fault that comes too late, when
+the run has ended or the checkpoint is whole, or that the run goes on under to its end, is tried again at another
+moment. Full disks under data files and reports are tried too (``disk.py``). The table goes to ``--out``/faults.md as it
+grows; finished faults are not repeated.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -154,21 +158,29 @@ def hurt_in(run: TrainingRun, victim: str, out: Path, log: Path, step: int, wait
             raise TooLate from None
 
 
-def left_behind(run: TrainingRun, seconds: float) -> list[str]:
-    """What of ``run`` is still there after ``seconds``; with it go its ports."""
-    deadline = time.monotonic() + seconds
+def left_behind(run: TrainingRun, seconds: float) -> tuple[list[str], int]:
+    """What of ``run`` is still there after ``seconds`` and is killed, ports with it; seconds until nothing was."""
+    begun = time.monotonic()
     while True:
         names = []
         for process in run.processes():
             with suppress(psutil.Error):
                 if process.status() != psutil.STATUS_ZOMBIE:
                     names.append(process.name())
-        if not names or time.monotonic() > deadline:
-            return sorted(names)
-        time.sleep(0.5)
+        passed = time.monotonic() - begun
+        if not names or passed > seconds:
+            run.kill_all()
+            return sorted(names), round(passed)
+        time.sleep(1)
 
 
-def one_fault(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: random.Random) -> dict[str, Any]:
+Watch = Callable[[TrainingRun], "Future[tuple[list[str], int]]"]
+"""``left_behind`` of a run that has ended, looked for beside what is done next."""
+Result = Callable[[], dict[str, Any]]
+"""Waits for what was looked for beside, and tells a fault's row of the table."""
+
+
+def one_fault(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: random.Random, watch: Watch) -> Result:
     """Hurt a run, restart it, compare."""
     victim, _, place = name.partition(", ")
     at_checkpoint = place == CHECKPOINT
@@ -188,62 +200,84 @@ def one_fault(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: ran
             room = int(checkpoint_bytes(folder.parent / UNDISTURBED) * (step - 1 + rng.uniform(0.1, 0.9)))
             disks.enter_context(small_disk(out / "checkpoints", room))
             told["seconds into it"] = None
-        with running(command, folder / "first.log", _log_to(first)) as run:
+        run = TrainingRun(command, folder / "first.log", _log_to(first))
+        try:
             if victim != NO_SPACE:
                 hurt_in(run, victim, out, first, step, wait, at_checkpoint)
             ended = run.exit_code(TIMEOUT if victim == NO_SPACE else NOTICED)
             if ended is None:
                 run.process.kill()
-            ending = time.monotonic()
-            orphans = left_behind(run, SETTLED)
-            told["seconds to be gone"] = round(time.monotonic() - ending)
+                run.process.wait()
+        except BaseException:
             run.kill_all()
-        left = set(os.listdir(SHARED_MEMORY)) - memory
-        told |= {"ended by itself": ended, "left behind": len(orphans), "files in shared memory": len(left)}
-        if orphans:
-            problems.append(f"left behind: {', '.join(orphans)}")
+            raise
+        shared = set(os.listdir(SHARED_MEMORY)) - memory
+        of_first = watch(run)
         saved = saved_step(out)
+        told |= {"ended by itself": ended, "saved": saved}
         if victim == NO_SPACE:
             if ended == 0:
                 problems.append("the disk did not run full")
             enlarge(out / "checkpoints", 2**30)
         elif ended == 0 and saved == STEPS:
+            of_first.result()
             raise TooLate
-        with running(command, folder / "second.log", _log_to(second)) as run:
+        with ExitStack() as unless_ended:
+            run = TrainingRun(command, folder / "second.log", _log_to(second))
+            unless_ended.callback(run.kill_all)
             restart = run.exit_code(TIMEOUT)
-            orphans = left_behind(run, SETTLED) if restart is not None else []
-            if orphans:
-                problems.append(f"left behind by the restart: {', '.join(orphans)}")
+            if restart is not None:
+                unless_ended.pop_all()
         after = done_in(out, second)
-    told |= {"saved": saved, "restart": restart, "continued at": min(after.metrics, default=None)}
+    of_second = watch(run)
+
+    def result() -> dict[str, Any]:
+        orphans, told["seconds to be gone"] = of_first.result()
+        if orphans:
+            problems.append(f"left behind: {', '.join(orphans)}")
+        told["left behind"] = len(orphans)
+        told["files in shared memory"] = len(shared.intersection(os.listdir(SHARED_MEMORY)))
+        if restart is not None and (orphans := of_second.result()[0]):
+            problems.append(f"left behind by the restart: {', '.join(orphans)}")
+        told["lost"] = "; ".join(problems + lost(saved, restart, after, undisturbed)) or "nothing"
+        return told
+
+    told |= {"restart": restart, "continued at": min(after.metrics, default=None)}
     told["repeated steps"] = len(metrics_in(first).keys() & after.metrics.keys())
     told["unrecorded"] = saved if restart == 0 and unrecorded(saved, after) else None
-    told["lost"] = "; ".join(problems + lost(saved, restart, after, undisturbed)) or "nothing"
-    return told
+    return result
 
 
-def tried(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: random.Random) -> dict[str, Any]:
+def tried(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: random.Random, watch: Watch) -> Result:
     """``one_fault``, again at other moments while it comes too late; why not, where it can't be tried."""
     for _ in range(TRIES):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(exist_ok=True)
         try:
-            return one_fault(scene, folder, name, undisturbed, rng)
+            return one_fault(scene, folder, name, undisturbed, rng, watch)
         except TooLate:
             print(f"{name}: too late, tried again", flush=True)
         except (AssertionError, OSError, subprocess.SubprocessError) as error:
             print(f"{name}: {error}", flush=True)
-            return {"fault": name, "lost": NOT_TRIED + str(error).partition("\n")[0]}
-    return {"fault": name, "lost": f"{NOT_TRIED}{TRIES} times too late or without effect"}
+            return partial(not_tried, name, str(error).partition("\n")[0])
+    return partial(not_tried, name, f"{TRIES} times too late or without effect")
 
 
-def fault(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: random.Random) -> dict[str, Any]:
+def not_tried(name: str, why: str) -> dict[str, Any]:
+    return {"fault": name, "lost": NOT_TRIED + why}
+
+
+def fault(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: random.Random, watch: Watch) -> Result:
     """Of a training run, or of a command that writes files."""
     for kind in WRITERS:
         if name.endswith(f"while a {kind} is written"):
             shutil.rmtree(folder, ignore_errors=True)
-            return {"fault": name} | full_while(kind, folder / "disk", rng)
-    return tried(scene, folder, name, undisturbed, rng)
+            try:
+                told = {"fault": name} | full_while(kind, folder / "disk", rng)
+            except (AssertionError, OSError, subprocess.SubprocessError) as error:
+                told = not_tried(name, str(error).partition("\n")[0])
+            return told.copy
+    return tried(scene, folder, name, undisturbed, rng, watch)
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -272,20 +306,33 @@ def main() -> None:
     if not (out / "model").exists():
         scene.build()
     undisturbed = reference(scene, out)
-    results = []
-    for name in names:
-        for point in range(args.points):
+    results: list[dict[str, Any]] = []
+
+    def keep(result: Result, kept: Path) -> None:
+        told = result()
+        if not told["lost"].startswith(NOT_TRIED):
+            write_json(kept, told)
+        results.append(told)
+        print(f"{told['fault']}: lost {told['lost']}", flush=True)
+        (out / "faults.md").write_text(table(results))
+
+    with ThreadPoolExecutor() as beside:
+        # A fault's row waits for what is left of its restart, beside the next fault.
+        waits: Callable[[], None] | None = None
+        for name, point in product(names, range(args.points)):
             folder = out / f"{name}, {args.seed}.{point}".replace(" ", "_").replace(",", "")
             kept = folder / "result.json"
             if kept.exists():
-                told = json.loads(kept.read_text())
+                result: Result = json.loads(kept.read_text()).copy
             else:
-                told = fault(scene, folder, name, undisturbed, random.Random(f"{args.seed}/{point}/{name}"))
-                if not told["lost"].startswith(NOT_TRIED):
-                    write_json(kept, told)
-            results.append(told)
-            print(f"{name}: lost {told['lost']}", flush=True)
-            (out / "faults.md").write_text(table(results))
+                rng = random.Random(f"{args.seed}/{point}/{name}")
+                watch = partial(beside.submit, left_behind, seconds=SETTLED)
+                result = fault(scene, folder, name, undisturbed, rng, watch)
+            if waits is not None:
+                waits()
+            waits = partial(keep, result, kept)
+        if waits is not None:
+            waits()
     sys.exit(any(told["lost"] != "nothing" for told in results))
 
 

@@ -6,8 +6,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -202,9 +204,9 @@ def test_what_a_run_leaves_behind_is_named_once_it_had_time_to_end(tmp_path):
     stays = f"({NAMED}) & (sleep 0.5; exec -a goes sleep 0.2) & exit 0"
     with running(["bash", "-c", stays], tmp_path / "log.txt") as run:
         assert run.wait(20) == 0
-        assert faults.left_behind(run, 2) == ["sleep"]
-        run.kill_all()
-        assert faults.left_behind(run, 5) == []
+        names, seconds = faults.left_behind(run, 2)
+        assert names == ["sleep"] and seconds >= 2
+        assert faults.left_behind(run, 5) == ([], 0)
 
 
 # A fault, from beginning to end, of a training that only writes what is read of it
@@ -221,6 +223,8 @@ tracker = folders[0] / "latest_checkpointed_iteration.txt"
 done = int(tracker.read_text()) if tracker.exists() else 0
 if done and on_restart == "hang":
     time.sleep(120)
+if done and on_restart == "leave":
+    subprocess.Popen(["sleep", "120"])
 engine = subprocess.Popen(engine)
 log = open(os.environ["VERL_FILE_LOGGER_PATH"], "w")
 for step in range(done + 1, 6):
@@ -248,10 +252,15 @@ class Scene:
 
 @pytest.fixture
 def undisturbed(tmp_path, monkeypatch):
-    monkeypatch.setattr(faults, "SETTLED", 5)
     monkeypatch.setattr(faults, "updates_in", lambda out, step: {step})
     monkeypatch.setattr(faults, "exported", lambda out, step: True)
     return faults.reference(Scene(), tmp_path)
+
+
+@pytest.fixture
+def watch():
+    with ThreadPoolExecutor() as beside:
+        yield partial(beside.submit, faults.left_behind, seconds=5)
 
 
 @pytest.mark.parametrize(
@@ -260,28 +269,38 @@ def undisturbed(tmp_path, monkeypatch):
         ("go on", 60, "nothing"),
         ("forget", 60, "began with other weights"),
         ("hang", 8, "the restart hangs"),
+        ("leave", 60, "left behind by the restart: sleep"),
     ],
 )
-def test_a_fault_and_what_the_restart_made_of_it(undisturbed, tmp_path, monkeypatch, on_restart, seconds, expected):
+def test_what_a_restart_made_of_a_fault(undisturbed, watch, tmp_path, monkeypatch, on_restart, seconds, expected):
     monkeypatch.setattr(faults, "TIMEOUT", seconds)
-    told = faults.tried(Scene(on_restart), tmp_path / "fault", "engine", undisturbed, random.Random(0))
+    told = faults.tried(Scene(on_restart), tmp_path / "fault", "engine", undisturbed, random.Random(0), watch)()
     assert expected in told["lost"] and told["ended by itself"] == 3, told
     if on_restart == "go on":
         assert (told["restart"], told["continued at"], told["unrecorded"]) == (0, told["saved"] + 1, None)
     assert told["lost"] in faults.table([told])
 
 
-def test_a_fault_without_effect_is_no_success(undisturbed, tmp_path, monkeypatch):
+def test_a_fault_without_effect_is_no_success(undisturbed, watch, tmp_path, monkeypatch):
     monkeypatch.setattr(faults, "TRIES", 2)
     monkeypatch.setattr(faults, "hurt_in", lambda *_: None)
-    told = faults.tried(Scene(), tmp_path / "fault", "engine", undisturbed, random.Random(0))
+    told = faults.tried(Scene(), tmp_path / "fault", "engine", undisturbed, random.Random(0), watch)()
     assert told["lost"] == "not tried: 2 times too late or without effect"
     assert "| engine | - | - |" in faults.table([told])
 
 
-def test_a_fault_that_cannot_be_tried_does_not_end_the_script(undisturbed, tmp_path):
-    told = faults.tried(Scene(), tmp_path / "fault", "training worker", undisturbed, random.Random(0))
+def test_a_fault_that_cannot_be_tried_does_not_end_the_script(undisturbed, watch, tmp_path, monkeypatch):
+    told = faults.tried(Scene(), tmp_path / "fault", "training worker", undisturbed, random.Random(0), watch)()
     assert told["lost"] == "not tried: no process of the run is called ray::WorkerDict"
+
+    def no_mount(kind, disk, rng):
+        raise subprocess.CalledProcessError(32, "mount")
+
+    monkeypatch.setattr(faults, "full_while", no_mount)
+    told = faults.fault(
+        Scene(), tmp_path, "disk full, while a report is written", undisturbed, random.Random(0), watch
+    )()
+    assert told["lost"].startswith("not tried: Command 'mount'")
 
 
 # A long run
