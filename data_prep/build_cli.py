@@ -166,14 +166,20 @@ def _of_one_source(args: argparse.Namespace) -> dict[str, Any]:
 def to_evaluate(content: dict[str, Any]) -> dict[str, Any]:
     """``content`` with every question in the test split and under every condition that has a share.
 
-    An input that is the source's own id on the hub is read there from its test split.
+    A source is read from its test split, on the hub or in a folder that has files of it.
+
+    Raises:
+        ValueError: a folder has files of other splits alone.
     """
     for entry in content["sources"]:
         if entry["name"] != sources.GENERIC:
             about = sources.question_source(entry["name"]).about
-            if entry.get("input") == about.hub_id and not Path(entry["input"] or "").exists():
-                entry.setdefault("split", about.test_split)
-                entry.setdefault("config", about.hub_config)
+            place = entry.get("input")
+            local = bool(place) and Path(place).expanduser().exists()
+            if local or place == about.hub_id:
+                entry |= {"split": about.test_split, "config": about.hub_config}
+            if local:
+                _read_from(entry, entry["name"], place)
     if content.get("personas"):
         content["personas"]["every_condition_in"] = [TEST]
     return {**content, "splits": {TRAIN: 0.0, VAL: 0.0, TEST: 1.0}}

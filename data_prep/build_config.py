@@ -122,7 +122,7 @@ class BuildConfig:
 
     ``modes`` as for training (a list of {name, tag}, or a file); ``served`` is the block of the served model that
     writes traces, and aligned and conflicting personas (``served.ServedConfig``; null: nothing is asked), ``judge``
-    that of one that judges open answers of traces.
+    that of one that judges open answers of traces, beside it.
     """
 
     sources: tuple[Input, ...]
@@ -157,6 +157,11 @@ class BuildConfig:
         for block in (self.served, self.judge):
             if block is not None:
                 ServedConfig.from_mapping(block)
+        if self.judge is not None and self.served is None:
+            raise ValueError(
+                "judge: it judges what a served model wrote, but served is null; give served.base_url and "
+                "served.model, or leave judge out"
+            )
         asked = [name for name in SERVED if self.personas and self.personas.shares.get(name, 0) > 0]
         if asked and self.served is None:
             raise ValueError(

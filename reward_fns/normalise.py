@@ -17,7 +17,12 @@ from functools import cache
 FINAL_PUNCTUATION = frozenset(".,;:!?。、")
 QUOTES = {'"': '"', "'": "'", "`": "`", "«": "»", "「": "」"}
 
-_ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
+# Of no width: spaces and joiners, signs of direction, invisible operators; and fillers of Hangul, which show nothing.
+_ZERO_WIDTH = (
+    "\u200b\u200c\u200d\u2060\ufeff\u00ad"
+    "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    "\u2061\u2062\u2063\u2064\u180e\u115f\u1160\u3164\uffa0"
+)
 _BLANK = re.compile(rf"[\s{_ZERO_WIDTH}]*")
 
 # Superscript digits would otherwise become plain ones, and 10² the number 102.

@@ -233,6 +233,7 @@ GOOD = {"sources": [{"name": "flan", "input": "flan.jsonl"}], "rl": {}}
         ({**GOOD, "personas": {"shares": {"helpful": 1}}}, "none, unaligned, aligned, conflicting"),
         ({**GOOD, "personas": {"shares": {"none": 0.5}}}, "sum to 1"),
         ({**GOOD, "personas": {"shares": {"aligned": 1.0}}}, "written by a served model, but served is null"),
+        ({**GOOD, "judge": {"base_url": "http://localhost:1", "model": "m"}}, "judge: .*but served is null"),
         ({**GOOD, "personas": {"every_condition_in": ["dev"]}}, "every_condition_in"),
         ({**GOOD, "served": {"base_url": "http://localhost:1/v1"}}, "served.model is missing"),
         ({**GOOD, "modes": [{"name": "a", "tag": "b"}]}, "at least 2"),

@@ -103,13 +103,15 @@ def test_of_a_folder_with_several_splits_the_test_set_takes_its_own(tmp_path, ca
     (tmp_path / "build.yaml").write_text(GSM8K)
     local = ("--preset", "standard", "--local", tmp_path / "sets")
     named = ("--config", tmp_path / "build.yaml", "--input", f"gsm8k={folder}")
-    for name, flags in (("local", local), ("named", named)):
+    alone = ("--source", "gsm8k", "--task", "eval", "--input", folder)
+    for name, flags in (("local", local), ("named", named), ("alone", alone)):
         assert build(*flags, "--out", tmp_path / name, task=None) == 0
         asked = {row[schema.EXTRA_INFO][schema.QUESTION] for row in rows_of(tmp_path / name)}
         assert asked == {row["question"] for row in rows[20:]}
     test.unlink()
-    assert build(*local, "--out", tmp_path / "none", task=None) == 2
-    assert "'test' is the split to be read, but there are only files of train;" in capsys.readouterr().err
+    for flags in (local, alone):
+        assert build(*flags, "--out", tmp_path / "none", task=None) == 2
+        assert "'test' is the split to be read, but there are only files of train;" in capsys.readouterr().err
 
 
 GSM8K = """

@@ -66,7 +66,7 @@ def test_another_answer(answer, truth):
     assert not is_right(truth, answer)
 
 
-BLANKS = ["", " \n\u3000", "\u200b", "\ufeff\u00ad \u2060"]
+BLANKS = ["", " \n\u3000", "\u200b", "\ufeff\u00ad \u2060", "\u200e\u202e\u2066", "\u3164\uffa0"]
 
 
 @pytest.mark.parametrize("blank", BLANKS)
@@ -80,7 +80,7 @@ def test_a_blank_text_is_no_answer_no_alias_and_no_option(blank, other):
         is_right(blank, blank, ["yes", other])
 
 
-@given(st.text(st.sampled_from(" \n\u00a0\u200b\u200c\u200d\u2060\ufeff\u00ad\u3000\u0301a.\u00a8"), max_size=4))
+@given(st.text(st.sampled_from(" \n\u00a0\u200b\u200e\u2069\u2060\ufeff\u00ad\u3000\u3164\u0301a.\u00a8"), max_size=4))
 def test_blank_is_what_cleaning_leaves_nothing_of(text):
     assert is_blank(text) == (clean(text) == "")
 
