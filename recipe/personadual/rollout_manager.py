@@ -1,4 +1,4 @@
-"""Tells the agent loops whether a batch trains or validates.
+"""Tells the agent loops whether a batch trains or validates, and gives them reward workers that outlive one another.
 
 verl drops that flag before the agent loop (verl/trainer/ppo/v1/agent_loop_tq.py, generate_sequences), and only the
 manager sees the whole batch before it is split among the workers.
@@ -7,11 +7,13 @@ manager sees the whole batch before it is split among the workers.
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
 from verl.utils import tensordict_utils as tu
 
 from personadual import schema
+from personadual.reward_workers import Replacement, RewardWorkers
 
 
 class DualAgentLoopManager(AgentLoopManagerTQ):
@@ -26,6 +28,11 @@ class DualAgentLoopManager(AgentLoopManagerTQ):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.asked_modes: dict[str, str] = {}
+        if self.reward_loop_worker_handles:
+            # The address of a reward model is known to verl alone.
+            own = not self.config.reward.reward_model.enable
+            replaced = Replacement(self.config, uuid4().hex[:8]) if own else None
+            self.reward_loop_worker_handles = [RewardWorkers(self.reward_loop_worker_handles, replaced)]
 
     def generate_sequences(self, prompts: Any) -> None:
         """Dispatch the batch (a TensorDict) to the workers, with its phase; does not wait for them."""

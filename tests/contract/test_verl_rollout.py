@@ -10,6 +10,7 @@ import pytest
 import verl
 from verl.experimental.agent_loop import agent_loop
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+from verl.experimental.reward_loop import reward_loop
 from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager
 from verl.trainer.ppo.v1 import agent_loop_tq
 from verl.utils import tensordict_utils as tu
@@ -59,6 +60,21 @@ def test_a_session_is_told_its_number_and_its_row():
     source = inspect.getsource(agent_loop_tq)
     assert "session_id=i, **prompt" in source, "rollout.DualModeAgentLoop chooses the mode by session_id"
     assert "for i in range(n)" in source, "sessions of a prompt are numbered 0 .. n - 1, which schedule.py balances"
+
+
+def test_agent_loops_ask_a_reward_worker_of_the_managers_list():
+    worker = agent_loop.AgentLoopWorker
+    source = inspect.getsource(getattr(worker, "__ray_actor_class__", worker)._compute_score)
+    assert "random.choice(self.reward_loop_worker_handles)" in source and ".compute_score.remote(data)" in source, (
+        "reward_workers.RewardWorkers stands for the list and for a worker"
+    )
+    assert calls(source_of_reward_workers(), "remote")[0].args[0].attr == "config", (
+        "reward_workers.Replacement makes a worker as verl does, of the configuration and a reward model's address"
+    )
+
+
+def source_of_reward_workers():
+    return reward_loop.RewardLoopManager._init_reward_loop_workers
 
 
 def test_an_agent_name_in_the_batch_is_not_overwritten():

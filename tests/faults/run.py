@@ -12,10 +12,11 @@ loss, and is killed (Ray's agents alone take a minute, for which they wait for i
 if the second run ends with exit code 0 and leaves no process, has continued from the newest whole checkpoint with its
 weights and its optimizer, has written a model that holds the checkpoint's weights, and if every step of the two
 together has the prompts and the mode balance of an undisturbed run. The record of a step's rollouts is written after
-its checkpoint; where only that is missing, the table says so in a column of its own. A fault that comes too late, when
-the run has ended or the checkpoint is whole, or that the run goes on under to its end, is tried again at another
-moment. Full disks under data files and reports are tried too (``disk.py``). The table goes to ``--out``/faults.md as it
-grows; finished faults are not repeated.
+its checkpoint; where only that is missing, the table says so in a column of its own. A run that goes on to its end
+without the process is not restarted: nothing is lost if it is as an undisturbed one itself. A fault that comes too
+late, when the run has ended or the checkpoint is whole, is tried again at another moment. Full disks under data files
+and reports are tried too (``disk.py``). The table goes to ``--out``/faults.md as it grows; finished faults are not
+repeated.
 """
 
 from __future__ import annotations
@@ -220,8 +221,10 @@ def one_fault(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: ran
                 problems.append("the disk did not run full")
             enlarge(out / "checkpoints", 2**30)
         elif ended == 0 and saved == STEPS:
-            of_first.result()
-            raise TooLate
+            if victim in INTERRUPTS or step == STEPS:  # nothing may have needed it after that
+                of_first.result()
+                raise TooLate
+            return partial(went_on, told, lost(0, ended, done_in(out, first), undisturbed), of_first)
         with ExitStack() as unless_ended:
             run = TrainingRun(command, folder / "second.log", _log_to(second))
             unless_ended.callback(run.kill_all)
@@ -246,6 +249,15 @@ def one_fault(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: ran
     told["repeated steps"] = len(metrics_in(first).keys() & after.metrics.keys())
     told["unrecorded"] = saved if restart == 0 and unrecorded(saved, after) else None
     return result
+
+
+def went_on(told: dict[str, Any], problems: list[str], left: Future[tuple[list[str], int]]) -> dict[str, Any]:
+    """The row of a run that ended by itself without the process that was killed."""
+    names, seconds = left.result()
+    problems = problems + ([f"left behind: {', '.join(names)}"] if names else [])
+    return told | {
+        "seconds to be gone": seconds, "left behind": len(names), "lost": "; ".join(problems) or "nothing"
+    }  # fmt: skip
 
 
 def tried(scene: Scene, folder: Path, name: str, undisturbed: Done, rng: random.Random, watch: Watch) -> Result:

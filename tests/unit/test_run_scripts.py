@@ -229,7 +229,7 @@ engine = subprocess.Popen(engine)
 log = open(os.environ["VERL_FILE_LOGGER_PATH"], "w")
 for step in range(done + 1, 6):
     time.sleep(0.5)
-    if engine.poll() is not None:
+    if engine.poll() is not None and on_restart != "do without":
         sys.exit(3)
     (folders[0] / f"global_step_{step}").mkdir(exist_ok=True)
     tracker.write_text(str(step))
@@ -281,12 +281,21 @@ def test_what_a_restart_made_of_a_fault(undisturbed, watch, tmp_path, monkeypatc
     assert told["lost"] in faults.table([told])
 
 
+def test_a_run_that_goes_on_without_what_was_killed_is_judged_itself(undisturbed, watch, tmp_path, monkeypatch):
+    tried = partial(faults.tried, Scene("do without"), tmp_path / "fault", "engine", rng=random.Random(0), watch=watch)
+    monkeypatch.setattr(random.Random, "randint", lambda self, low, high: 3)
+    told = tried(undisturbed=undisturbed)()
+    assert (told["ended by itself"], told["saved"], told["lost"]) == (0, STEPS, "nothing") and "restart" not in told
+    richer = replace(undisturbed, order={step: rows + rows for step, rows in undisturbed.order.items()})
+    assert "step 1 lacks 1 of 2 rollouts" in tried(undisturbed=richer)()["lost"]
+
+
 def test_a_fault_without_effect_is_no_success(undisturbed, watch, tmp_path, monkeypatch):
     monkeypatch.setattr(faults, "TRIES", 2)
     monkeypatch.setattr(faults, "hurt_in", lambda *_: None)
-    told = faults.tried(Scene(), tmp_path / "fault", "engine", undisturbed, random.Random(0), watch)()
+    told = faults.tried(Scene(), tmp_path / "fault", "SIGINT once", undisturbed, random.Random(0), watch)()
     assert told["lost"] == "not tried: 2 times too late or without effect"
-    assert "| engine | - | - |" in faults.table([told])
+    assert "| SIGINT once | - | - |" in faults.table([told])
 
 
 def test_a_fault_that_cannot_be_tried_does_not_end_the_script(undisturbed, watch, tmp_path, monkeypatch):

@@ -29,6 +29,7 @@ MODE_NAMES = ("general", "personalized")
 def manager(monkeypatch):
     """Ours, with no worker behind it."""
     monkeypatch.setattr(AgentLoopManagerTQ, "__init__", lambda self: None)
+    monkeypatch.setattr(AgentLoopManagerTQ, "reward_loop_worker_handles", None, raising=False)
     monkeypatch.setattr(AgentLoopManagerTQ, "generate_sequences", lambda self, prompts: None)
     return DualAgentLoopManager()
 
