@@ -71,6 +71,10 @@ def make_place(folder):
     tokenizer_with().save_pretrained(folder / "grown")
     endless = build_tiny_tokenizer()
     endless.eos_token = endless.pad_token = None
+    coded = build_tiny_tokenizer()
+    coded.init_kwargs["auto_map"] = {"AutoTokenizer": ["code.Tokenizer", None]}
+    build_tiny_model(folder / "coded")
+    coded.save_pretrained(folder / "coded")
     build_tiny_model(folder / "endless")
     endless.save_pretrained(folder / "endless")
     build_tiny_model(folder / "broken")

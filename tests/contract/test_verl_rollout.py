@@ -68,13 +68,18 @@ def test_agent_loops_ask_a_reward_worker_of_the_managers_list():
     assert "random.choice(self.reward_loop_worker_handles)" in source and ".compute_score.remote(data)" in source, (
         "reward_workers.RewardWorkers stands for the list and for a worker"
     )
-    assert calls(source_of_reward_workers(), "remote")[0].args[0].attr == "config", (
+    (made,) = calls(reward_loop.RewardLoopManager._init_reward_loop_workers, "remote")
+    assert [ast.unparse(argument) for argument in made.args] == ["self.config", "self.reward_router_address"], (
         "reward_workers.Replacement makes a worker as verl does, of the configuration and a reward model's address"
     )
 
 
-def source_of_reward_workers():
-    return reward_loop.RewardLoopManager._init_reward_loop_workers
+def test_reward_workers_load_the_tokenizer_with_code_of_its_folder():
+    (call, *_) = calls(reward_loop.RewardLoopWorker._init_reward_fn, "hf_tokenizer")
+    trusted = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+    assert trusted == {"trust_remote_code": "True"}, (
+        "verl asks its setting now: preflight.setup.code_findings and its line in docs/reliability.md can go"
+    )
 
 
 def test_an_agent_name_in_the_batch_is_not_overwritten():

@@ -227,6 +227,11 @@ TABLE = [
     ),
     Planted("no template", [f"{A}.model.path=base"], ["instruct model"]),
     Planted("large tokenizer", [f"{A}.model.path=grown"], ["vocab_size", "resize"]),
+    Planted(
+        "code in the tokenizer",
+        [f"{A}.model.path=coded"],
+        ["reward workers would run", "take auto_map out", f"{A}.model.trust_remote_code=True"],
+    ),
     Planted("no end token", [f"{A}.model.path=endless"], ["eos_token", "tokenizer_config.json"]),
     Planted(
         "tag in the template",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from personadual.preflight.memory import ModelSize
 
 RL, SFT = "rl", "sft"
+RL_MODEL = "actor_rollout_ref.model"
 
 
 @dataclass
@@ -59,7 +60,7 @@ class Setup:
 
     @property
     def model_key(self) -> str:
-        return "actor_rollout_ref.model" if self.kind == RL else "model"
+        return RL_MODEL if self.kind == RL else "model"
 
     @property
     def engine_key(self) -> str:
@@ -151,6 +152,19 @@ def is_hub_id(path: str) -> bool:
     return not path.startswith(("/", ".", "~", "hdfs:")) and path.count("/") <= 1
 
 
+def code_findings(key: str, block: dict[str, Any], config: Any, tokenizer: Any) -> Iterator[Finding]:
+    """Code of the model's folder that verl's reward workers run with its tokenizer, whatever is set.
+
+    They load it with ``trust_remote_code=True`` (verl/experimental/reward_loop/reward_loop.py:125, 0.9.1).
+    """
+    maps = (tokenizer.init_kwargs.get("auto_map"), getattr(config, "auto_map", None))
+    named = [found for found in maps if found and (not isinstance(found, dict) or "AutoTokenizer" in found)]
+    if named and not block.get("trust_remote_code"):
+        required = "a tokenizer without code of its own, which verl's reward workers would run in any case"
+        mend = f"take auto_map out of tokenizer_config.json, or set {key}.trust_remote_code=True if you trust that code"
+        yield judged(f"{key}.trust_remote_code", False, required, f"auto_map names {named[0]}", mend)
+
+
 def load_model_files(key: str, block: dict[str, Any], dry_run: bool) -> ModelFiles:
     """Config and tokenizer of verl's model block; weights are never read, and in a dry run nothing is downloaded."""
     path = str(block.get("path") or "")
@@ -182,5 +196,7 @@ def load_model_files(key: str, block: dict[str, Any], dry_run: bool) -> ModelFil
         return files
     if block.get("custom_chat_template"):
         files.tokenizer.chat_template = block["custom_chat_template"]
+    if key == RL_MODEL:
+        files.findings += code_findings(key, block, files.config, files.tokenizer)
     files.findings.append(ok("model", f"{path}: {files.config.model_type}"))
     return files
