@@ -92,5 +92,5 @@ class Replacement:
 
     def __call__(self, number: int) -> Worker:
         name = f"reward_loop_worker_{number}_{self.mark}"
-        worker: Worker = ray.remote(RewardLoopWorker).options(name=name, get_if_exists=True).remote(self.config, None)
-        return worker
+        made: Any = ray.remote(RewardLoopWorker)  # to Ray's types an actor and a function are one
+        return made.options(name=name, get_if_exists=True).remote(self.config, None)

@@ -32,7 +32,8 @@ class DualAgentLoopManager(AgentLoopManagerTQ):
             # The address of a reward model is known to verl alone.
             own = not self.config.reward.reward_model.enable
             replaced = Replacement(self.config, uuid4().hex[:8]) if own else None
-            self.reward_loop_worker_handles = [RewardWorkers(self.reward_loop_worker_handles, replaced)]
+            workers: Any = RewardWorkers(self.reward_loop_worker_handles, replaced)
+            self.reward_loop_worker_handles = [workers]
 
     def generate_sequences(self, prompts: Any) -> None:
         """Dispatch the batch (a TensorDict) to the workers, with its phase; does not wait for them."""
