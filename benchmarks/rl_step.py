@@ -5,7 +5,8 @@ response, which no end token ends. A forced prefix counts in a response's length
 responses are longer by the longest prefix; in a mode with a shorter one a token or two more than LENGTH are decoded.
 Its other passes (log-probs, update) go over the prefixes as well, which is a cost of the method. Generation and step
 also stand per decoded token. The two train in turn, several times, each in fresh processes; the steps of a turn are
-compared one by one. In both, verl's replay buffer looks for finished rollouts often (``short_poll.py``).
+compared one by one. In both, verl's replay buffer looks for finished rollouts often (``short_poll.py``). What a run
+takes beside the steps after its first, its start above all, is compared run by run.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -41,6 +43,7 @@ ARMS = {
     ],
 }
 GENERATION, STEP = "gen", "step"
+START = "start, first step and end of a run"
 PARTS = (STEP, GENERATION, "old_log_prob", "ref", "adv", "update_actor", "update_weights")
 
 TRAIN = (
@@ -53,8 +56,8 @@ def response_lengths(prefixes: Sequence[Sequence[int]]) -> dict[str, int]:
     return {OURS: LENGTH + max(map(len, prefixes)), STOCK: LENGTH}
 
 
-def train(arm: str, length: int, steps: int, model: Path, data: Path, folder: Path) -> pd.DataFrame:
-    """Metrics by step of one run."""
+def train(arm: str, length: int, steps: int, model: Path, data: Path, folder: Path) -> tuple[pd.DataFrame, float]:
+    """Metrics by step of one run, and its seconds beside the steps after the first."""
     arguments = [
         *map(str, (folder, model, data / "rl_train.parquet", data / "rl_val.parquet", folder, PROMPTS, ROLLOUTS)),
         *ARMS[arm],
@@ -66,11 +69,14 @@ def train(arm: str, length: int, steps: int, model: Path, data: Path, folder: Pa
     ]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = ["bash", "-c", TRAIN, "train", *arguments]
+    begun = time.perf_counter()
     with (folder.parent / f"{folder.name}.log").open("w") as log:
         done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PATH": path}, stdout=log, stderr=log)
     if done.returncode:
         raise RuntimeError(f"{arm}: the run ended with {done.returncode}:\n{Path(log.name).read_text()[-3000:]}")
-    return read_training_log(sorted(folder.glob("metrics/*.jsonl"))).iloc[WARM_UP:]
+    took = time.perf_counter() - begun
+    log_of_steps = read_training_log(sorted(folder.glob("metrics/*.jsonl")))
+    return log_of_steps.iloc[WARM_UP:], took - log_of_steps[f"timing_s/{STEP}"].iloc[1:].sum()
 
 
 def measure(repeats: int, quick: bool) -> Iterator[Row]:
@@ -83,11 +89,15 @@ def measure(repeats: int, quick: bool) -> Iterator[Row]:
         prefixes = encode_prefixes(AutoTokenizer.from_pretrained(model))
         lengths = response_lengths(prefixes)
         logs: dict[str, list[pd.DataFrame]] = {arm: [] for arm in ARMS}
+        starts: dict[str, list[float]] = {arm: [] for arm in ARMS}
         for turn in range(turns):
             for arm in ARMS if turn % 2 == 0 else reversed(ARMS):
                 place = folder / f"{turn}_{arm.replace(' ', '_')}"
-                logs[arm].append(train(arm, lengths[arm], steps, model, data, place))
+                log, start = train(arm, lengths[arm], steps, model, data, place)
+                logs[arm].append(log)
+                starts[arm].append(start)
     yield from compared({arm: pd.concat(found) for arm, found in logs.items()}, prefixes)
+    yield Row(START, "fresh processes", Seconds.of(starts[OURS]), STOCK, ratios(starts, OURS, STOCK))
 
 
 def compared(logs: Mapping[str, pd.DataFrame], prefixes: Sequence[Sequence[int]]) -> Iterator[Row]:
