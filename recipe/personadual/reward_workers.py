@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import ray
@@ -47,16 +47,13 @@ class RewardWorkers:
         """For ``worker.compute_score.remote(data)``."""
         return self
 
-    def remote(self, data: Any) -> Awaitable[Any]:
+    async def remote(self, data: Any) -> Any:
         """A worker's result for ``data``.
 
         Raises:
             RayActorError: TRIES workers died over it, or the last one is gone.
             Exception: what the reward function raised, at once.
         """
-        return self._ask(data)
-
-    async def _ask(self, data: Any) -> Any:
         for tried in range(1, TRIES + 1):
             number, worker = random.choice(list(self._workers.items()))
             try:
