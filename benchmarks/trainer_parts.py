@@ -69,7 +69,7 @@ def fill(rows: int, tokens: int) -> Any:
 def trainer(kind: type, config: Any) -> Any:
     """A trainer that can compute advantages and nothing else."""
     made = object.__new__(kind)
-    made.config, made.global_steps = config, 1
+    made.config, made.global_steps, made.parameter_sync_step = config, 1, 1
     made.dual_grpo = DualGRPOSettings.from_config(config.algorithm.dual_grpo)
     made.deciding_position = 1
     return made

@@ -102,7 +102,8 @@ def parquet_chunks(path: Path, size: int) -> Iterator[Chunk]:
     import pyarrow.parquet as pq
 
     with _reading(path):
-        file = pq.ParquetFile(path)
+        # Else all that was read ahead stays in memory until the end.
+        file = pq.ParquetFile(path, pre_buffer=False)
         yield from _batches(path, file.iter_batches(batch_size=size))
 
 

@@ -27,7 +27,8 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     if not path.is_file():
         raise UnreadableError("no such file" if not path.exists() else "not a file")
     try:
-        return pq.ParquetFile(path)
+        # Else all that was read ahead stays in memory until the end.
+        return pq.ParquetFile(path, pre_buffer=False)
     except (OSError, pa.ArrowException) as error:
         raise UnreadableError(" ".join(str(error).split())) from error
 

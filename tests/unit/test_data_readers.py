@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from personadual.data_prep import file_formats, readers
 from personadual.data_prep.record import Rejected, Where
+from personadual.data_prep.validation.reading import batches, open_parquet
 
 
 def read(inputs, **settings):
@@ -74,6 +75,17 @@ def test_a_line_that_is_too_long_is_skipped_in_little_memory(tmp_path, name):
     tracemalloc.stop()
     assert found == [(1, {"a": 1}), (2, "line over 8 MB"), (3, {"a": 2})]
     assert peak < 3 * file_formats.MAX_LINE_BYTES
+
+
+@pytest.mark.parametrize("opened", [readers.rows, lambda path: batches(open_parquet(path), {"a": None})])
+def test_what_was_read_of_parquet_is_let_go(tmp_path, opened):
+    file, before = tmp_path / "a.parquet", pa.total_allocated_bytes()
+    kind = pa.schema({"a": pa.string()})
+    with pq.ParquetWriter(file, kind, compression="none", use_dictionary=False) as writer:
+        for _ in range(40):
+            writer.write_table(pa.table({"a": [os.urandom(500).hex()] * 2**10}, kind))
+    size = file.stat().st_size
+    assert size > 40_000_000 and max(pa.total_allocated_bytes() - before for _ in opened(file)) < size / 4
 
 
 def test_lines_at_the_limit(tmp_path, monkeypatch):

@@ -17,7 +17,8 @@ import pytest
 from e2e.harness import running
 from endurance import run as endurance
 from endurance.run import Sample, table, wait_for_steps
-from faults import run as faults
+from faults import run as faults_script
+from faults import training as faults
 from faults.disk import lost_files
 from faults.judge import DISTANCE, Done, lost, unrecorded
 from faults.scene import STEPS, exported, metrics_in, order_of, saved_step, updates_in
@@ -278,7 +279,7 @@ def test_what_a_restart_made_of_a_fault(undisturbed, watch, tmp_path, monkeypatc
     assert expected in told["lost"] and told["ended by itself"] == 3, told
     if on_restart == "go on":
         assert (told["restart"], told["continued at"], told["unrecorded"]) == (0, told["saved"] + 1, None)
-    assert told["lost"] in faults.table([told])
+    assert told["lost"] in faults_script.table([told])
 
 
 def test_a_run_that_goes_on_without_what_was_killed_is_judged_itself(undisturbed, watch, tmp_path, monkeypatch):
@@ -295,7 +296,7 @@ def test_a_fault_without_effect_is_no_success(undisturbed, watch, tmp_path, monk
     monkeypatch.setattr(faults, "hurt_in", lambda *_: None)
     told = faults.tried(Scene(), tmp_path / "fault", "SIGINT once", undisturbed, random.Random(0), watch)()
     assert told["lost"] == "not tried: 2 times too late or without effect"
-    assert "| SIGINT once | - | - |" in faults.table([told])
+    assert "| SIGINT once | - | - |" in faults_script.table([told])
 
 
 def test_a_fault_that_cannot_be_tried_does_not_end_the_script(undisturbed, watch, tmp_path, monkeypatch):
@@ -305,8 +306,8 @@ def test_a_fault_that_cannot_be_tried_does_not_end_the_script(undisturbed, watch
     def no_mount(kind, disk, rng):
         raise subprocess.CalledProcessError(32, "mount")
 
-    monkeypatch.setattr(faults, "full_while", no_mount)
-    told = faults.fault(
+    monkeypatch.setattr(faults_script, "full_while", no_mount)
+    told = faults_script.fault(
         Scene(), tmp_path, "disk full, while a report is written", undisturbed, random.Random(0), watch
     )()
     assert told["lost"].startswith("not tried: Command 'mount'")
