@@ -25,7 +25,7 @@ from personadual.settings import DualGRPOSettings
 from personadual.trainer import DualGRPOTrainerSync
 
 GROUP, PREFIX = 8, 6
-ROWS, TOKENS = (512, 2048, 8192), (256, 1024)
+ROWS, TOKENS = (512, 2048, 8192), (256, 1024, 8192)
 OURS, STOCK = "dual_grpo", "verl grpo"
 INTEGERS = ("response_mask", "responses")
 LOG_PROBS = ("old_log_probs", "rollout_log_probs", "ref_log_prob")
