@@ -1,5 +1,6 @@
 """The benchmarks' arithmetic: ratios, goals, and the estimate of a step on GPUs. Nothing is timed."""
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks import results, rl_step
+from benchmarks import compare, results, rl_step
 from benchmarks.harness import Row, Seconds, in_turn, ratios, table
 from benchmarks.scale import MEASURED, OWN, STAGE, Driver, Job, driver_from, estimate, told
 from personadual.preflight.compose import compose
@@ -163,3 +164,34 @@ def test_rl_steps_are_not_timed_in_multiples_of_verls_two_seconds(arm):
     buffer = trainer._build_replay_buffer()
     assert isinstance(buffer, ReplayBuffer) and type(buffer).sample is ReplayBuffer.sample
     assert buffer.poll_interval == 0.02
+
+
+def test_two_runs_are_compared_row_by_row(tmp_path):
+    def row(work, seconds, ratio, met):
+        spans = [None if x is None else {"low": x, "mid": x, "high": x} for x in (seconds, ratio)]
+        return {"what": "a", "work": work, "against": "b", "seconds": spans[0], "ratio": spans[1], "met": met}
+
+    files = []
+    for name, rows in {
+        "one": [
+            row("1", 2.0, 1.0, True),
+            row("2", 4.0, None, None),
+            row("gone", 1.0, 1.0, True),
+            row("0", 0.0, -1, True),
+        ],
+        "other": [
+            row("1", 3.0, 1.1, False),
+            row("2", 2.0, None, None),
+            row("new", 9.0, 9.0, True),
+            row("0", 1.0, 1, True),
+        ],
+    }.items():
+        files.append(tmp_path / name)
+        files[-1].write_text(
+            json.dumps({"parts": {"data": {"machine": {}, "repeats": 1, "quick": False, "rows": rows}}})
+        )
+    one, other = (compare.rows_of(file)["data"] for file in files)
+    assert sorted(compare.quotients(one, other, "seconds")) == [0.5, 1.5]
+    assert compare.quotients(one, other, "ratio") == [pytest.approx(1.1)]
+    assert compare.compared(one, other).startswith("3 | 1.00 (") and compare.compared(one, other).endswith("1 of 2")
+    assert "| – |" in compare.compared({}, other)
