@@ -134,7 +134,7 @@ def test_a_file_of_another_form_is_refused(keep, tmp_path, text):
 
 def test_the_published_results_are_read():
     parts = results.read_parts(MEASURED)
-    assert (parts["advantage"]["repeats"], parts["trainer_parts"]["repeats"]) == (7, 5)
+    assert (parts["advantage"]["repeats"], parts["trainer_parts"]["repeats"]) == (7, 7)
     assert driver_from(parts).grading > 0
 
 
