@@ -35,12 +35,17 @@ def quotients(one: Rows, other: Rows, figure: str) -> list[float]:
     return [b["mid"] / a["mid"] for a, b in pairs if a and b and min(a["low"], b["low"]) > 0]
 
 
+def span(found: list[float]) -> str:
+    """Median, quartiles and extremes."""
+    if not found:
+        return "–"
+    low, first, middle, third, high = np.quantile(found, [0, 0.25, 0.5, 0.75, 1])
+    return f"{middle:.2f} ({first:.2f} to {third:.2f}; {low:.2f} to {high:.2f})"
+
+
 def compared(one: Rows, other: Rows) -> str:
     """A part's row of the table."""
-    spans = []
-    for found in (quotients(one, other, "seconds"), quotients(one, other, "ratio")):
-        low, first, middle, third, high = np.quantile(found, [0, 0.25, 0.5, 0.75, 1]) if found else [np.nan] * 5
-        spans.append(f"{middle:.2f} ({first:.2f} to {third:.2f}; {low:.2f} to {high:.2f})" if found else "–")
+    spans = [span(quotients(one, other, figure)) for figure in ("seconds", "ratio")]
     shared = one.keys() & other.keys()
     judged = [key for key in shared if one[key]["met"] is not None]
     turned = sum(one[key]["met"] != other[key]["met"] for key in judged)

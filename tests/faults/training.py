@@ -179,7 +179,11 @@ def restarted(command: list[str], log: Path) -> tuple[TrainingRun, int | None]:
     return run, code
 
 
-def left_behind(run: TrainingRun, seconds: float) -> tuple[list[str], int]:
+Left = tuple[list[str], int]
+"""Names of the processes that a run left behind, and seconds."""
+
+
+def left_behind(run: TrainingRun, seconds: float) -> Left:
     """What of ``run`` is still there after ``seconds`` and is killed, ports with it; seconds until nothing was."""
     begun = time.monotonic()
     while True:
@@ -195,8 +199,6 @@ def left_behind(run: TrainingRun, seconds: float) -> tuple[list[str], int]:
         time.sleep(1)
 
 
-Left = tuple[list[str], int]
-"""What ``left_behind`` returns."""
 Watch = Callable[[TrainingRun], "Future[Left]"]
 """``left_behind`` of a run that has ended, looked for beside what is done next."""
 Result = Callable[[], dict[str, Any]]
