@@ -26,3 +26,17 @@ def make_model(folder: Path) -> Path:
     command = [sys.executable, "examples/quickstart/convert_model.py", "--out", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return folder
+
+
+def make_small_model(folder: Path, data: Path, layers: int) -> Path:
+    """The model's first ``layers``, with the tokens that the texts of ``data`` consist of; ``folder``."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    whole, short = (folder.with_name(f"{folder.name}_{name}") for name in ("whole", "short"))
+    make_model(whole)
+    AutoModelForCausalLM.from_pretrained(whole, num_hidden_layers=layers).save_pretrained(short)
+    AutoTokenizer.from_pretrained(whole).save_pretrained(short)
+    command = [sys.executable, "examples/experiment/trim_vocab.py", "--model", str(short), "--out", str(folder)]
+    texts = map(str, sorted(data.glob("*.parquet")))
+    subprocess.run([*command, "--texts", *texts], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return folder

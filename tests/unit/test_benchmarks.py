@@ -2,6 +2,8 @@
 
 import json
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks import compare, results, rl_step
 from benchmarks.harness import Row, Seconds, in_turn, ratios, table
 from benchmarks.scale import MEASURED, OWN, STAGE, Driver, Job, driver_from, estimate, told
+from benchmarks.turns import FREE_STEPS, Turns, asked_for, leave
 from personadual.preflight.compose import compose
 
 JOB = Job(
@@ -142,15 +145,50 @@ def test_rl_steps_are_compared_at_as_many_decoded_tokens():
     """A forced prefix counts in a response's length, and no engine decodes it."""
     prefixes = [[1] * 6, [2] * 7]
     lengths = rl_step.response_lengths(prefixes)
-    assert lengths == {rl_step.OURS: 39, rl_step.STOCK: 32}
+    assert lengths == {rl_step.OURS: 135, rl_step.STOCK: 128}
     seconds = {f"timing_s/{part}": [3.9] for part in rl_step.PARTS}
     logs = {arm: pd.DataFrame({**seconds, "response_length/mean": [float(lengths[arm])]}) for arm in rl_step.ARMS}
     rows = {row.what: row for row in rl_step.compared(logs, prefixes)}
-    assert "32.5 against 32 decoded tokens" in rows["step"].work
+    assert "128.5 against 128 decoded tokens" in rows["step"].work
     assert rows["step"].ratio.mid == 1 and rows["step"].goal == rl_step.GOAL
     for part in ("gen", "step"):
         row = rows[f"{part} per decoded token"]
-        assert row.seconds.mid == pytest.approx(3.9 / (8 * 4 * 32.5)) and row.ratio.mid == pytest.approx(32 / 32.5)
+        assert row.seconds.mid == pytest.approx(3.9 / (4 * 4 * 128.5)) and row.ratio.mid == pytest.approx(128 / 128.5)
+
+
+def test_two_trainers_take_a_step_in_turn_once_both_have_warmed_up(tmp_path):
+    done = []
+
+    def train(name, other, first, steps):
+        turns = Turns(tmp_path, name, other, first)
+        for step in range(1, steps + 1):
+            turns.ask(step)
+            done.append((name, step))
+        leave(tmp_path, name)
+
+    ours = threading.Thread(target=train, args=("ours", "other", True, 5))
+    ours.start()
+    while asked_for(tmp_path, "ours") <= FREE_STEPS:
+        time.sleep(0.01)
+    # It stands still until the other one has warmed up as well.
+    assert done == [("ours", 1), ("ours", 2)]
+    train("other", "ours", False, 5)
+    ours.join()
+    assert done[2:4] == [("other", 1), ("other", 2)]
+    assert done[4:] == [(name, step) for step in (3, 4, 5) for name in ("ours", "other")]
+
+
+def test_a_steps_seconds_are_those_between_two_asks_less_the_wait(tmp_path):
+    (tmp_path / "dual_grpo" / "metrics").mkdir(parents=True)
+    steps = [{"step": step, "data": {"timing_s/step": 99.0, "timing_s/gen": step}} for step in range(1, 6)]
+    (tmp_path / "dual_grpo" / "metrics" / "1.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    asked = [(100, 0), (160, 0), (180, 50), (240, 20), (275, 20)]
+    lines = [{"step": k, "asked": at, "waited": waited} for k, (at, waited) in enumerate(asked, 1)]
+    (tmp_path / "dual_grpo.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    log, start = rl_step.in_turn_steps(tmp_path, "dual_grpo", begun=40.0)
+    # Steps 1 and 2 warm up, step 5 may have been alone.
+    assert [*log["timing_s/step"]] == [10, 15] and [*log["timing_s/gen"]] == [3, 4]
+    assert start == 120
 
 
 @pytest.mark.parametrize("arm", rl_step.ARMS)
