@@ -139,7 +139,7 @@ def measure(repeats: int, quick: bool) -> Iterator[Row]:
         logs: dict[str, list[pd.DataFrame]] = {arm: [] for arm in ARMS}
         starts: dict[str, list[float]] = {arm: [] for arm in ARMS}
         for turn in range(turns):
-            order = [OURS, STOCK] if turn % 2 == 0 else [STOCK, OURS]
+            order = list(ARMS) if turn % 2 == 0 else [*reversed(ARMS)]
             # One step more than is counted: at its last one a trainer may be alone.
             found = pair(order, lengths, WARM_UP + rounds + 1, model, data, folder / str(turn))
             for arm, (log, start) in found.items():

@@ -63,7 +63,7 @@ def _say(folder: Path, name: str, step: float) -> None:
 
 
 def _file(folder: Path, name: str) -> Path:
-    return Path(folder) / f"{name}.asked"
+    return folder / f"{name}.asked"
 
 
 class TakesTurns(RLHFDataset):
