@@ -73,15 +73,25 @@ class TrainingRun:
         return self.log.read_text(errors="replace")[-characters:]
 
     def kill_all(self) -> int:
-        """SIGKILL to every process of this run that is left; how many there were."""
+        """SIGKILL to every process of this run that is left, and wait for their ends; how many there were."""
         self._output.close()
-        killed = 0
+        killed = []
         for process in self.processes():
             with suppress(psutil.Error, OSError):  # ended meanwhile
                 process.send_signal(signal.SIGKILL)
-                killed += 1
+                killed.append(process)
         self.process.wait(30)
-        return killed
+        deadline = time.monotonic() + 30
+        while any(map(self._runs, killed)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return len(killed)
+
+    @staticmethod
+    def _runs(process: psutil.Process) -> bool:
+        """A zombie holds neither ports nor memory, and may have no parent that ever reaps it."""
+        with suppress(psutil.Error):
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return False
 
     def processes(self) -> list[psutil.Process]:
         """Every process of this run that is left, and none of another run."""
