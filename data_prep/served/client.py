@@ -27,7 +27,8 @@ def ask_all(
     Requests are drawn as they are needed, so that a generator of any length runs in constant memory. The same request
     twice is asked once. ``tally`` counts along; ``total`` is for the bar, where ``requests`` has no length.
 
-    Ctrl-C keeps what has come, cancels the rest, says on stderr how many are left, and goes on as KeyboardInterrupt.
+    An early stop, by Ctrl-C or by an error of the loop over the outcomes, keeps what has come, cancels the rest, and
+    says on stderr how many are left.
 
     Raises:
         ServedError: the server refuses our requests, the key is missing, or request after request has failed for good.
@@ -43,9 +44,9 @@ def ask_all(
             except StopAsyncIteration:
                 return
             yield outcome
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, GeneratorExit):  # the latter if what ended the loop was raised in its body, Ctrl-C too
         _finish(loop, outcomes)
-        print(f"\nInterrupted. {run.progress.stopped(cache.path)}", file=sys.stderr)
+        print(f"\nStopped. {run.progress.stopped(cache.path)}", file=sys.stderr)
         raise
     finally:
         _finish(loop, outcomes)

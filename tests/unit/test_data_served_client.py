@@ -326,6 +326,17 @@ def test_an_error_of_the_caller_leaves_nothing_running(tmp_path):
         assert len(list(ask_all(requests(3), config(server.url), cache, progress=False))) == 3
 
 
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, ValueError])
+def test_a_loop_that_ends_early_says_what_is_left(raised, tmp_path, capsys):
+    with ChatServer() as server, AnswerCache(tmp_path / "cache") as cache:
+        with pytest.raises(raised):
+            for outcome in ask_all(requests(30), config(server.url, concurrency=1), cache, progress=False):
+                raise raised(outcome.text())
+        path, done = cache.path, len(cache)
+    assert 1 <= done < 30
+    assert f"All answers so far are kept in {path}. {30 - done} of 30 are left." in capsys.readouterr().err
+
+
 def test_the_bar_counts_done_cached_and_failed(tmp_path, capsys):
     with ChatServer(lambda prompt, _: Reply(status=500, headers=SOON) if prompt == "q3" else Reply()) as server:
         ask(server, tmp_path, requests(2))
