@@ -75,30 +75,26 @@ class TrainingRun:
     def kill_all(self) -> int:
         """SIGKILL to every process of this run that is left, and wait for their ends; how many there were."""
         self._output.close()
-        killed = []
+        killed = 0
         for process in self.processes():
             with suppress(psutil.Error, OSError):  # ended meanwhile
                 process.send_signal(signal.SIGKILL)
-                killed.append(process)
+                killed += 1
         self.process.wait(30)
         deadline = time.monotonic() + 30
-        while any(map(self._runs, killed)) and time.monotonic() < deadline:
+        while self.processes() and time.monotonic() < deadline:
             time.sleep(0.02)
-        return len(killed)
-
-    @staticmethod
-    def _runs(process: psutil.Process) -> bool:
-        """A zombie holds neither ports nor memory, and may have no parent that ever reaps it."""
-        with suppress(psutil.Error):
-            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        return False
+        return killed
 
     def processes(self) -> list[psutil.Process]:
-        """Every process of this run that is left, and none of another run."""
+        """Every process of this run that is left, and none of another run.
+
+        Zombies are not: they hold neither ports nor memory, and may have no parent that ever reaps them.
+        """
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):  # ended meanwhile, or another user's
-                if self._owns(process):
+                if self._owns(process) and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
 

@@ -190,8 +190,7 @@ def left_behind(run: TrainingRun, seconds: float) -> Left:
         names = []
         for process in run.processes():
             with suppress(psutil.Error):
-                if process.status() != psutil.STATUS_ZOMBIE:
-                    names.append(process.name())
+                names.append(process.name())
         passed = time.monotonic() - begun
         if not names or passed > seconds:
             run.kill_all()
